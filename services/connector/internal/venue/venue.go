@@ -1,0 +1,130 @@
+package venue
+
+import (
+	"context"
+	"time"
+
+	"github.com/shopspring/decimal"
+)
+
+// AccountKey is what the venue knows an account by: on the paper venue the account's own id.
+// It is no secret; credentials are found by it, where a venue wants any.
+type AccountKey string
+
+// AccountRef names an account at the venue and says what it may trade.
+type AccountRef struct {
+	Key     AccountKey
+	Product Product
+	// MarginSymbol is the pair of an isolated margin account; empty for spot.
+	MarginSymbol string
+}
+
+// Venue is one installation of one trading venue.
+type Venue interface {
+	// Name is the stored name, e.g. binance or paper.
+	Name() string
+	// Market is what everyone may ask.
+	Market() MarketData
+	// Account opens the lines of one account. It makes no call: a bad key is told by the first request.
+	Account(ref AccountRef) Account
+}
+
+// Account is what one account can do, split by need.
+type Account struct {
+	Trading Trading
+	Wallets Wallets
+	Reports UserStream
+}
+
+// MarketData answers about instruments, time and prices.
+type MarketData interface {
+	// Instrument gives the trading rules of a symbol. ErrInvalidSymbol if there is none such.
+	Instrument(ctx context.Context, symbol string) (Instrument, error)
+	// Instruments gives the trading rules of every symbol, ordered by symbol.
+	Instruments(ctx context.Context) ([]Instrument, error)
+	// Time is the venue's clock: the one its deadlines are measured by. It never goes back.
+	Time(ctx context.Context) (time.Time, error)
+	// LastPrice is the price of the newest trade. ErrNoPrice before the first one.
+	LastPrice(ctx context.Context, symbol string) (Price, error)
+	// FollowPrices hands over the prices of some symbols after a sequence, in order, several at a time when there
+	// are several, until ctx ends or handle fails. After 0 it begins with the newest price of each symbol. Where
+	// prices after the sequence are no longer kept it begins with the newest, which then has Gap set.
+	FollowPrices(ctx context.Context, symbols []string, after int64, handle func(context.Context, []Price) error) error
+}
+
+// Price is one trade price of a symbol.
+type Price struct {
+	// Sequence numbers the prices of the venue, all symbols together; it only grows.
+	Sequence int64           `json:"sequence"`
+	Symbol   string          `json:"symbol"`
+	Price    decimal.Decimal `json:"price"`
+	Bid      decimal.Decimal `json:"bid"`
+	Ask      decimal.Decimal `json:"ask"`
+	// Time is the venue's clock when the price was made; MarketTime is the time of the market data it comes from,
+	// which differs on a replay.
+	Time       time.Time `json:"time"`
+	MarketTime time.Time `json:"market_time"`
+	// EventID names the price for ever, e.g. paper/BTCUSDT/17.
+	EventID string `json:"event_id"`
+	// Gap says that prices before this one were missed.
+	Gap bool `json:"gap,omitempty"`
+}
+
+// Trading places, cancels and asks about orders of one account. Only Place and Cancel change anything.
+type Trading interface {
+	// Place sends an order, once. It never retries: after *Uncertain the caller asks by QueryOrder.
+	Place(ctx context.Context, order NewOrder) (Placed, error)
+	// Cancel ends an open order. An *OrderError with ErrUnknownOrder means only that it is not open: filled, canceled
+	// or never there, to be found out by QueryOrder.
+	Cancel(ctx context.Context, cancel CancelOrder) (Order, error)
+	// QueryOrder gives the newest order that had a client order id. ErrOrderNotFound is no proof that the order was
+	// not taken in, until the deadline of the request that placed it has passed.
+	QueryOrder(ctx context.Context, symbol string, id ClientOrderID) (Order, error)
+	// OpenOrders lists what may still trade, by order id; all symbols if symbol is empty.
+	OpenOrders(ctx context.Context, symbol string) ([]Order, error)
+	// OrderTrades lists the trades of one order by trade id. It may lag behind the order's state.
+	OrderTrades(ctx context.Context, symbol string, id OrderID) ([]Trade, error)
+}
+
+// Balance is an asset in a wallet.
+type Balance struct {
+	// Wallet is spot or isolated:SYMBOL.
+	Wallet string          `json:"wallet"`
+	Asset  string          `json:"asset"`
+	Free   decimal.Decimal `json:"free"`
+	Locked decimal.Decimal `json:"locked"`
+	// Borrowed and Interest are owed; isolated margin only.
+	Borrowed decimal.Decimal `json:"borrowed"`
+	Interest decimal.Decimal `json:"interest"`
+}
+
+// Wallets tells what an account holds and owes.
+type Wallets interface {
+	// Balances lists every asset that is held or owed, by wallet and asset.
+	Balances(ctx context.Context) (BalanceSheet, error)
+	// Margin judges an isolated margin account. ErrNoMargin for a spot account.
+	Margin(ctx context.Context) (MarginState, error)
+}
+
+// BalanceSheet is what an account holds at one moment.
+type BalanceSheet struct {
+	Balances []Balance `json:"balances"`
+	// Time is the venue's clock at that moment.
+	Time time.Time `json:"time"`
+}
+
+// MarginState is the venue's picture of an isolated margin account.
+type MarginState struct {
+	Symbol string `json:"symbol"`
+	// Level is assets / debts in quote; NoDebtLevel when nothing is owed.
+	Level decimal.Decimal `json:"level"`
+	// Assets, Debts and Equity are valued in quote at IndexPrice.
+	Assets     decimal.Decimal `json:"assets"`
+	Debts      decimal.Decimal `json:"debts"`
+	Equity     decimal.Decimal `json:"equity"`
+	IndexPrice decimal.Decimal `json:"index_price"`
+	Time       time.Time       `json:"time"`
+}
+
+// NoDebtLevel is the margin level that Binance shows for an account that owes nothing.
+var NoDebtLevel = decimal.New(999, 0)
