@@ -1887,8 +1887,8 @@ type AdvanceMarketRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The symbol.
 	Symbol string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
-	// How many ticks.
-	Ticks         int32 `protobuf:"varint,2,opt,name=ticks,proto3" json:"ticks,omitempty"`
+	// Sequence of the tick to stop at; beyond the end of the path: its last tick.
+	ToSequence    int64 `protobuf:"varint,2,opt,name=to_sequence,json=toSequence,proto3" json:"to_sequence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1930,9 +1930,9 @@ func (x *AdvanceMarketRequest) GetSymbol() string {
 	return ""
 }
 
-func (x *AdvanceMarketRequest) GetTicks() int32 {
+func (x *AdvanceMarketRequest) GetToSequence() int64 {
 	if x != nil {
-		return x.Ticks
+		return x.ToSequence
 	}
 	return 0
 }
@@ -2760,10 +2760,11 @@ const file_robson_connector_v1_connector_proto_rawDesc = "" +
 	"\x05close\x18\x06 \x01(\tR\x05close\x12\x16\n" +
 	"\x06volume\x18\a \x01(\tR\x06volume\"N\n" +
 	"\x12LoadMarketResponse\x128\n" +
-	"\x06market\x18\x01 \x01(\v2 .robson.connector.v1.MarketStateR\x06market\"j\n" +
+	"\x06market\x18\x01 \x01(\v2 .robson.connector.v1.MarketStateR\x06market\"q\n" +
 	"\x14AdvanceMarketRequest\x12/\n" +
-	"\x06symbol\x18\x01 \x01(\tB\x17\xbaH\x14r\x122\x10^[A-Z0-9]{2,20}$R\x06symbol\x12!\n" +
-	"\x05ticks\x18\x02 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xa0\x8d\x06(\x01R\x05ticks\"Q\n" +
+	"\x06symbol\x18\x01 \x01(\tB\x17\xbaH\x14r\x122\x10^[A-Z0-9]{2,20}$R\x06symbol\x12(\n" +
+	"\vto_sequence\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\n" +
+	"toSequence\"Q\n" +
 	"\x15AdvanceMarketResponse\x128\n" +
 	"\x06market\x18\x01 \x01(\v2 .robson.connector.v1.MarketStateR\x06market\"y\n" +
 	"\x0eSetPaceRequest\x12/\n" +

@@ -474,7 +474,8 @@ type PaperServiceClient interface {
 	// LoadMarket gives a symbol a path of prices: recorded klines, or a seeded synthetic walk. It is refused while
 	// accounts have open orders on the symbol.
 	LoadMarket(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[LoadMarketRequest, LoadMarketResponse], error)
-	// AdvanceMarket moves the market clock on by ticks, matching orders at each, and answers where it then stands.
+	// AdvanceMarket moves the market clock on to a tick, matching orders at each on the way, and answers where it then
+	// stands. A market that is there or further already stays where it is, so the call can be repeated safely.
 	AdvanceMarket(ctx context.Context, in *AdvanceMarketRequest, opts ...grpc.CallOption) (*AdvanceMarketResponse, error)
 	// SetPace lets the market clock run by itself, or stops it.
 	SetPace(ctx context.Context, in *SetPaceRequest, opts ...grpc.CallOption) (*SetPaceResponse, error)
@@ -579,7 +580,8 @@ type PaperServiceServer interface {
 	// LoadMarket gives a symbol a path of prices: recorded klines, or a seeded synthetic walk. It is refused while
 	// accounts have open orders on the symbol.
 	LoadMarket(grpc.ClientStreamingServer[LoadMarketRequest, LoadMarketResponse]) error
-	// AdvanceMarket moves the market clock on by ticks, matching orders at each, and answers where it then stands.
+	// AdvanceMarket moves the market clock on to a tick, matching orders at each on the way, and answers where it then
+	// stands. A market that is there or further already stays where it is, so the call can be repeated safely.
 	AdvanceMarket(context.Context, *AdvanceMarketRequest) (*AdvanceMarketResponse, error)
 	// SetPace lets the market clock run by itself, or stops it.
 	SetPace(context.Context, *SetPaceRequest) (*SetPaceResponse, error)
