@@ -1405,7 +1405,11 @@ type Intent struct {
 	// ingested_at of the event that made the row.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// ingested_at of the event that last changed it.
-	UpdatedAt     *timestamppb.Timestamp `protobuf:"bytes,24,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,24,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	// Nothing more may be done for it: no order may be claimed.
+	Ended bool `protobuf:"varint,25,opt,name=ended,proto3" json:"ended,omitempty"`
+	// Why it ended without doing anything, if so.
+	EndReason     string `protobuf:"bytes,26,opt,name=end_reason,json=endReason,proto3" json:"end_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1608,6 +1612,20 @@ func (x *Intent) GetUpdatedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Intent) GetEnded() bool {
+	if x != nil {
+		return x.Ended
+	}
+	return false
+}
+
+func (x *Intent) GetEndReason() string {
+	if x != nil {
+		return x.EndReason
+	}
+	return ""
+}
+
 // An order; status is a function of the set of facts, not of their order of arrival.
 type Order struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1655,7 +1673,7 @@ type Order struct {
 	ExchangeTradeIds []string `protobuf:"bytes,30,rep,name=exchange_trade_ids,json=exchangeTradeIds,proto3" json:"exchange_trade_ids,omitempty"`
 	// A definitive refusal has been reported.
 	Rejected bool `protobuf:"varint,31,opt,name=rejected,proto3" json:"rejected,omitempty"`
-	// canceled or expired, the first that was reported.
+	// canceled or expired; canceled when both were reported.
 	EndedBy string `protobuf:"bytes,32,opt,name=ended_by,json=endedBy,proto3" json:"ended_by,omitempty"`
 	// A placing with unknown outcome has been reported.
 	UncertainPlace bool `protobuf:"varint,33,opt,name=uncertain_place,json=uncertainPlace,proto3" json:"uncertain_place,omitempty"`
@@ -1679,7 +1697,13 @@ type Order struct {
 	// ingested_at of the event that made the row.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,48,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// ingested_at of the event that last changed it.
-	UpdatedAt     *timestamppb.Timestamp `protobuf:"bytes,49,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,49,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	// What the fees taken in the base asset were worth at their fills' prices, quote.
+	BaseFeeCost string `protobuf:"bytes,50,opt,name=base_fee_cost,json=baseFeeCost,proto3" json:"base_fee_cost,omitempty"`
+	// Intents to cancel it.
+	CancelIntentIds []string `protobuf:"bytes,51,rep,name=cancel_intent_ids,json=cancelIntentIds,proto3" json:"cancel_intent_ids,omitempty"`
+	// The newest filled_at of its fills.
+	LastFillAt    *timestamppb.Timestamp `protobuf:"bytes,52,opt,name=last_fill_at,json=lastFillAt,proto3" json:"last_fill_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2057,6 +2081,27 @@ func (x *Order) GetUpdatedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Order) GetBaseFeeCost() string {
+	if x != nil {
+		return x.BaseFeeCost
+	}
+	return ""
+}
+
+func (x *Order) GetCancelIntentIds() []string {
+	if x != nil {
+		return x.CancelIntentIds
+	}
+	return nil
+}
+
+func (x *Order) GetLastFillAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastFillAt
+	}
+	return nil
+}
+
 // A trade of ours; it counts once.
 type Fill struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2381,9 +2426,11 @@ type Position struct {
 	// ingested_at of the event that made the row.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,56,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// ingested_at of the event that last changed it.
-	UpdatedAt     *timestamppb.Timestamp `protobuf:"bytes,57,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,57,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	// What exit_base_fee was worth at the fills' prices, quote.
+	ExitBaseFeeCost string `protobuf:"bytes,58,opt,name=exit_base_fee_cost,json=exitBaseFeeCost,proto3" json:"exit_base_fee_cost,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Position) Reset() {
@@ -2815,6 +2862,13 @@ func (x *Position) GetUpdatedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Position) GetExitBaseFeeCost() string {
+	if x != nil {
+		return x.ExitBaseFeeCost
+	}
+	return ""
+}
+
 // An asset of a wallet, as the venue last told.
 type Balance struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3028,7 +3082,9 @@ type Risk struct {
 	// ingested_at of the event that made the row.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,29,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// ingested_at of the event that last changed it.
-	UpdatedAt     *timestamppb.Timestamp `protobuf:"bytes,30,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,30,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	// Limits now exceeded that halt nothing, in the same form as halts.
+	Alerts        map[string]string `protobuf:"bytes,31,rep,name=alerts,proto3" json:"alerts,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3269,6 +3325,13 @@ func (x *Risk) GetCreatedAt() *timestamppb.Timestamp {
 func (x *Risk) GetUpdatedAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.UpdatedAt
+	}
+	return nil
+}
+
+func (x *Risk) GetAlerts() map[string]string {
+	if x != nil {
+		return x.Alerts
 	}
 	return nil
 }
@@ -3873,7 +3936,7 @@ const file_robson_projector_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18  \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
-	"updated_at\x18! \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\xaa\a\n" +
+	"updated_at\x18! \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\xdf\a\n" +
 	"\x06Intent\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x1b\n" +
 	"\tintent_id\x18\x02 \x01(\tR\bintentId\x12\x1f\n" +
@@ -3908,7 +3971,10 @@ const file_robson_projector_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
-	"updated_at\x18\x18 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\x93\x10\n" +
+	"updated_at\x18\x18 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12\x14\n" +
+	"\x05ended\x18\x19 \x01(\bR\x05ended\x12\x1d\n" +
+	"\n" +
+	"end_reason\x18\x1a \x01(\tR\tendReason\"\xa1\x11\n" +
 	"\x05Order\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x19\n" +
 	"\border_id\x18\x02 \x01(\tR\aorderId\x12\x1d\n" +
@@ -3971,7 +4037,11 @@ const file_robson_projector_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x180 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
-	"updated_at\x181 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x1a7\n" +
+	"updated_at\x181 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12\"\n" +
+	"\rbase_fee_cost\x182 \x01(\tR\vbaseFeeCost\x12*\n" +
+	"\x11cancel_intent_ids\x183 \x03(\tR\x0fcancelIntentIds\x12<\n" +
+	"\flast_fill_at\x184 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"lastFillAt\x1a7\n" +
 	"\tFeesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x0e\n" +
@@ -4006,7 +4076,7 @@ const file_robson_projector_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
-	"updated_at\x18\x18 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\x9f\x13\n" +
+	"updated_at\x18\x18 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\xcc\x13\n" +
 	"\bPosition\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x1f\n" +
 	"\vposition_id\x18\x02 \x01(\tR\n" +
@@ -4079,7 +4149,8 @@ const file_robson_projector_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x188 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
-	"updated_at\x189 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x1aA\n" +
+	"updated_at\x189 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12+\n" +
+	"\x12exit_base_fee_cost\x18: \x01(\tR\x0fexitBaseFeeCost\x1aA\n" +
 	"\x13DetectorConfigEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xff\x03\n" +
@@ -4103,8 +4174,7 @@ const file_robson_projector_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
-	"updated_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\x86\n" +
-	"\n" +
+	"updated_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\x80\v\n" +
 	"\x04Risk\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x1d\n" +
 	"\n" +
@@ -4143,9 +4213,13 @@ const file_robson_projector_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\x1d \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
-	"updated_at\x18\x1e \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x1a8\n" +
+	"updated_at\x18\x1e \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12=\n" +
+	"\x06alerts\x18\x1f \x03(\v2%.robson.projector.v1.Risk.AlertsEntryR\x06alerts\x1a8\n" +
 	"\n" +
 	"HaltsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a9\n" +
+	"\vAlertsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x15\n" +
 	"\x13_max_open_positions\"\xc4\x03\n" +
@@ -4266,7 +4340,7 @@ func file_robson_projector_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_robson_projector_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_robson_projector_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_robson_projector_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_robson_projector_v1_state_proto_goTypes = []any{
 	(OrderStatus)(0),              // 0: robson.projector.v1.OrderStatus
 	(PositionState)(0),            // 1: robson.projector.v1.PositionState
@@ -4291,108 +4365,111 @@ var file_robson_projector_v1_state_proto_goTypes = []any{
 	nil,                           // 20: robson.projector.v1.Order.FeesEntry
 	nil,                           // 21: robson.projector.v1.Position.DetectorConfigEntry
 	nil,                           // 22: robson.projector.v1.Risk.HaltsEntry
-	nil,                           // 23: robson.projector.v1.Discrepancy.ExpectedEntry
-	nil,                           // 24: robson.projector.v1.Discrepancy.ActualEntry
-	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
-	(v1.Environment)(0),           // 26: robson.event.v1.Environment
-	(v1.Product)(0),               // 27: robson.event.v1.Product
-	(v1.TrailingMode)(0),          // 28: robson.event.v1.TrailingMode
-	(v1.PositionSide)(0),          // 29: robson.event.v1.PositionSide
-	(*v1.RiskCheck)(nil),          // 30: robson.event.v1.RiskCheck
-	(v1.IntentType)(0),            // 31: robson.event.v1.IntentType
-	(v1.Side)(0),                  // 32: robson.event.v1.Side
-	(v1.OrderType)(0),             // 33: robson.event.v1.OrderType
-	(v1.ReduceIntent)(0),          // 34: robson.event.v1.ReduceIntent
-	(v1.DiscrepancyKind)(0),       // 35: robson.event.v1.DiscrepancyKind
-	(v1.Severity)(0),              // 36: robson.event.v1.Severity
+	nil,                           // 23: robson.projector.v1.Risk.AlertsEntry
+	nil,                           // 24: robson.projector.v1.Discrepancy.ExpectedEntry
+	nil,                           // 25: robson.projector.v1.Discrepancy.ActualEntry
+	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
+	(v1.Environment)(0),           // 27: robson.event.v1.Environment
+	(v1.Product)(0),               // 28: robson.event.v1.Product
+	(v1.TrailingMode)(0),          // 29: robson.event.v1.TrailingMode
+	(v1.PositionSide)(0),          // 30: robson.event.v1.PositionSide
+	(*v1.RiskCheck)(nil),          // 31: robson.event.v1.RiskCheck
+	(v1.IntentType)(0),            // 32: robson.event.v1.IntentType
+	(v1.Side)(0),                  // 33: robson.event.v1.Side
+	(v1.OrderType)(0),             // 34: robson.event.v1.OrderType
+	(v1.ReduceIntent)(0),          // 35: robson.event.v1.ReduceIntent
+	(v1.DiscrepancyKind)(0),       // 36: robson.event.v1.DiscrepancyKind
+	(v1.Severity)(0),              // 37: robson.event.v1.Severity
 }
 var file_robson_projector_v1_state_proto_depIdxs = []int32{
-	25, // 0: robson.projector.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
-	25, // 1: robson.projector.v1.Tenant.updated_at:type_name -> google.protobuf.Timestamp
-	26, // 2: robson.projector.v1.Account.environment:type_name -> robson.event.v1.Environment
-	27, // 3: robson.projector.v1.Account.product:type_name -> robson.event.v1.Product
-	25, // 4: robson.projector.v1.Account.created_at:type_name -> google.protobuf.Timestamp
-	25, // 5: robson.projector.v1.Account.updated_at:type_name -> google.protobuf.Timestamp
+	26, // 0: robson.projector.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
+	26, // 1: robson.projector.v1.Tenant.updated_at:type_name -> google.protobuf.Timestamp
+	27, // 2: robson.projector.v1.Account.environment:type_name -> robson.event.v1.Environment
+	28, // 3: robson.projector.v1.Account.product:type_name -> robson.event.v1.Product
+	26, // 4: robson.projector.v1.Account.created_at:type_name -> google.protobuf.Timestamp
+	26, // 5: robson.projector.v1.Account.updated_at:type_name -> google.protobuf.Timestamp
 	19, // 6: robson.projector.v1.Strategy.detector_config:type_name -> robson.projector.v1.Strategy.DetectorConfigEntry
-	28, // 7: robson.projector.v1.Strategy.trailing_mode:type_name -> robson.event.v1.TrailingMode
-	25, // 8: robson.projector.v1.Strategy.enabled_at:type_name -> google.protobuf.Timestamp
-	25, // 9: robson.projector.v1.Strategy.disabled_at:type_name -> google.protobuf.Timestamp
-	25, // 10: robson.projector.v1.Strategy.created_at:type_name -> google.protobuf.Timestamp
-	25, // 11: robson.projector.v1.Strategy.updated_at:type_name -> google.protobuf.Timestamp
-	29, // 12: robson.projector.v1.Signal.side:type_name -> robson.event.v1.PositionSide
+	29, // 7: robson.projector.v1.Strategy.trailing_mode:type_name -> robson.event.v1.TrailingMode
+	26, // 8: robson.projector.v1.Strategy.enabled_at:type_name -> google.protobuf.Timestamp
+	26, // 9: robson.projector.v1.Strategy.disabled_at:type_name -> google.protobuf.Timestamp
+	26, // 10: robson.projector.v1.Strategy.created_at:type_name -> google.protobuf.Timestamp
+	26, // 11: robson.projector.v1.Strategy.updated_at:type_name -> google.protobuf.Timestamp
+	30, // 12: robson.projector.v1.Signal.side:type_name -> robson.event.v1.PositionSide
 	4,  // 13: robson.projector.v1.Signal.status:type_name -> robson.projector.v1.SignalStatus
-	25, // 14: robson.projector.v1.Signal.detected_at:type_name -> google.protobuf.Timestamp
-	25, // 15: robson.projector.v1.Signal.expires_at:type_name -> google.protobuf.Timestamp
-	25, // 16: robson.projector.v1.Signal.created_at:type_name -> google.protobuf.Timestamp
-	25, // 17: robson.projector.v1.Signal.updated_at:type_name -> google.protobuf.Timestamp
-	29, // 18: robson.projector.v1.Decision.side:type_name -> robson.event.v1.PositionSide
+	26, // 14: robson.projector.v1.Signal.detected_at:type_name -> google.protobuf.Timestamp
+	26, // 15: robson.projector.v1.Signal.expires_at:type_name -> google.protobuf.Timestamp
+	26, // 16: robson.projector.v1.Signal.created_at:type_name -> google.protobuf.Timestamp
+	26, // 17: robson.projector.v1.Signal.updated_at:type_name -> google.protobuf.Timestamp
+	30, // 18: robson.projector.v1.Decision.side:type_name -> robson.event.v1.PositionSide
 	3,  // 19: robson.projector.v1.Decision.status:type_name -> robson.projector.v1.DecisionStatus
-	30, // 20: robson.projector.v1.Decision.checks:type_name -> robson.event.v1.RiskCheck
-	30, // 21: robson.projector.v1.Decision.failed_checks:type_name -> robson.event.v1.RiskCheck
-	25, // 22: robson.projector.v1.Decision.decided_at:type_name -> google.protobuf.Timestamp
-	25, // 23: robson.projector.v1.Decision.created_at:type_name -> google.protobuf.Timestamp
-	25, // 24: robson.projector.v1.Decision.updated_at:type_name -> google.protobuf.Timestamp
-	31, // 25: robson.projector.v1.Intent.intent_type:type_name -> robson.event.v1.IntentType
-	32, // 26: robson.projector.v1.Intent.side:type_name -> robson.event.v1.Side
-	33, // 27: robson.projector.v1.Intent.order_type:type_name -> robson.event.v1.OrderType
-	25, // 28: robson.projector.v1.Intent.expires_at:type_name -> google.protobuf.Timestamp
+	31, // 20: robson.projector.v1.Decision.checks:type_name -> robson.event.v1.RiskCheck
+	31, // 21: robson.projector.v1.Decision.failed_checks:type_name -> robson.event.v1.RiskCheck
+	26, // 22: robson.projector.v1.Decision.decided_at:type_name -> google.protobuf.Timestamp
+	26, // 23: robson.projector.v1.Decision.created_at:type_name -> google.protobuf.Timestamp
+	26, // 24: robson.projector.v1.Decision.updated_at:type_name -> google.protobuf.Timestamp
+	32, // 25: robson.projector.v1.Intent.intent_type:type_name -> robson.event.v1.IntentType
+	33, // 26: robson.projector.v1.Intent.side:type_name -> robson.event.v1.Side
+	34, // 27: robson.projector.v1.Intent.order_type:type_name -> robson.event.v1.OrderType
+	26, // 28: robson.projector.v1.Intent.expires_at:type_name -> google.protobuf.Timestamp
 	2,  // 29: robson.projector.v1.Intent.status:type_name -> robson.projector.v1.IntentStatus
-	25, // 30: robson.projector.v1.Intent.created_at:type_name -> google.protobuf.Timestamp
-	25, // 31: robson.projector.v1.Intent.updated_at:type_name -> google.protobuf.Timestamp
-	32, // 32: robson.projector.v1.Order.side:type_name -> robson.event.v1.Side
-	33, // 33: robson.projector.v1.Order.order_type:type_name -> robson.event.v1.OrderType
-	34, // 34: robson.projector.v1.Order.reduce_intent:type_name -> robson.event.v1.ReduceIntent
-	27, // 35: robson.projector.v1.Order.product:type_name -> robson.event.v1.Product
+	26, // 30: robson.projector.v1.Intent.created_at:type_name -> google.protobuf.Timestamp
+	26, // 31: robson.projector.v1.Intent.updated_at:type_name -> google.protobuf.Timestamp
+	33, // 32: robson.projector.v1.Order.side:type_name -> robson.event.v1.Side
+	34, // 33: robson.projector.v1.Order.order_type:type_name -> robson.event.v1.OrderType
+	35, // 34: robson.projector.v1.Order.reduce_intent:type_name -> robson.event.v1.ReduceIntent
+	28, // 35: robson.projector.v1.Order.product:type_name -> robson.event.v1.Product
 	0,  // 36: robson.projector.v1.Order.status:type_name -> robson.projector.v1.OrderStatus
 	20, // 37: robson.projector.v1.Order.fees:type_name -> robson.projector.v1.Order.FeesEntry
-	25, // 38: robson.projector.v1.Order.submitted_at:type_name -> google.protobuf.Timestamp
-	25, // 39: robson.projector.v1.Order.acked_at:type_name -> google.protobuf.Timestamp
-	25, // 40: robson.projector.v1.Order.filled_at:type_name -> google.protobuf.Timestamp
-	25, // 41: robson.projector.v1.Order.canceled_at:type_name -> google.protobuf.Timestamp
-	25, // 42: robson.projector.v1.Order.expired_at:type_name -> google.protobuf.Timestamp
-	25, // 43: robson.projector.v1.Order.rejected_at:type_name -> google.protobuf.Timestamp
-	25, // 44: robson.projector.v1.Order.created_at:type_name -> google.protobuf.Timestamp
-	25, // 45: robson.projector.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
-	32, // 46: robson.projector.v1.Fill.side:type_name -> robson.event.v1.Side
-	25, // 47: robson.projector.v1.Fill.filled_at:type_name -> google.protobuf.Timestamp
-	25, // 48: robson.projector.v1.Fill.created_at:type_name -> google.protobuf.Timestamp
-	25, // 49: robson.projector.v1.Fill.updated_at:type_name -> google.protobuf.Timestamp
-	29, // 50: robson.projector.v1.Position.side:type_name -> robson.event.v1.PositionSide
-	1,  // 51: robson.projector.v1.Position.state:type_name -> robson.projector.v1.PositionState
-	28, // 52: robson.projector.v1.Position.trailing_mode:type_name -> robson.event.v1.TrailingMode
-	21, // 53: robson.projector.v1.Position.detector_config:type_name -> robson.projector.v1.Position.DetectorConfigEntry
-	25, // 54: robson.projector.v1.Position.extreme_at:type_name -> google.protobuf.Timestamp
-	25, // 55: robson.projector.v1.Position.armed_at:type_name -> google.protobuf.Timestamp
-	25, // 56: robson.projector.v1.Position.entry_filled_at:type_name -> google.protobuf.Timestamp
-	25, // 57: robson.projector.v1.Position.opened_at:type_name -> google.protobuf.Timestamp
-	25, // 58: robson.projector.v1.Position.exiting_at:type_name -> google.protobuf.Timestamp
-	25, // 59: robson.projector.v1.Position.closed_at:type_name -> google.protobuf.Timestamp
-	25, // 60: robson.projector.v1.Position.created_at:type_name -> google.protobuf.Timestamp
-	25, // 61: robson.projector.v1.Position.updated_at:type_name -> google.protobuf.Timestamp
-	25, // 62: robson.projector.v1.Balance.sampled_at:type_name -> google.protobuf.Timestamp
-	25, // 63: robson.projector.v1.Balance.created_at:type_name -> google.protobuf.Timestamp
-	25, // 64: robson.projector.v1.Balance.updated_at:type_name -> google.protobuf.Timestamp
-	25, // 65: robson.projector.v1.Risk.violated_at:type_name -> google.protobuf.Timestamp
-	22, // 66: robson.projector.v1.Risk.halts:type_name -> robson.projector.v1.Risk.HaltsEntry
-	25, // 67: robson.projector.v1.Risk.calculated_at:type_name -> google.protobuf.Timestamp
-	25, // 68: robson.projector.v1.Risk.created_at:type_name -> google.protobuf.Timestamp
-	25, // 69: robson.projector.v1.Risk.updated_at:type_name -> google.protobuf.Timestamp
-	25, // 70: robson.projector.v1.PnLPeriod.created_at:type_name -> google.protobuf.Timestamp
-	25, // 71: robson.projector.v1.PnLPeriod.updated_at:type_name -> google.protobuf.Timestamp
-	25, // 72: robson.projector.v1.MarginLoan.created_at:type_name -> google.protobuf.Timestamp
-	25, // 73: robson.projector.v1.MarginLoan.updated_at:type_name -> google.protobuf.Timestamp
-	35, // 74: robson.projector.v1.Discrepancy.kind:type_name -> robson.event.v1.DiscrepancyKind
-	23, // 75: robson.projector.v1.Discrepancy.expected:type_name -> robson.projector.v1.Discrepancy.ExpectedEntry
-	24, // 76: robson.projector.v1.Discrepancy.actual:type_name -> robson.projector.v1.Discrepancy.ActualEntry
-	36, // 77: robson.projector.v1.Discrepancy.severity:type_name -> robson.event.v1.Severity
-	25, // 78: robson.projector.v1.Discrepancy.detected_at:type_name -> google.protobuf.Timestamp
-	25, // 79: robson.projector.v1.Discrepancy.created_at:type_name -> google.protobuf.Timestamp
-	25, // 80: robson.projector.v1.Discrepancy.updated_at:type_name -> google.protobuf.Timestamp
-	81, // [81:81] is the sub-list for method output_type
-	81, // [81:81] is the sub-list for method input_type
-	81, // [81:81] is the sub-list for extension type_name
-	81, // [81:81] is the sub-list for extension extendee
-	0,  // [0:81] is the sub-list for field type_name
+	26, // 38: robson.projector.v1.Order.submitted_at:type_name -> google.protobuf.Timestamp
+	26, // 39: robson.projector.v1.Order.acked_at:type_name -> google.protobuf.Timestamp
+	26, // 40: robson.projector.v1.Order.filled_at:type_name -> google.protobuf.Timestamp
+	26, // 41: robson.projector.v1.Order.canceled_at:type_name -> google.protobuf.Timestamp
+	26, // 42: robson.projector.v1.Order.expired_at:type_name -> google.protobuf.Timestamp
+	26, // 43: robson.projector.v1.Order.rejected_at:type_name -> google.protobuf.Timestamp
+	26, // 44: robson.projector.v1.Order.created_at:type_name -> google.protobuf.Timestamp
+	26, // 45: robson.projector.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
+	26, // 46: robson.projector.v1.Order.last_fill_at:type_name -> google.protobuf.Timestamp
+	33, // 47: robson.projector.v1.Fill.side:type_name -> robson.event.v1.Side
+	26, // 48: robson.projector.v1.Fill.filled_at:type_name -> google.protobuf.Timestamp
+	26, // 49: robson.projector.v1.Fill.created_at:type_name -> google.protobuf.Timestamp
+	26, // 50: robson.projector.v1.Fill.updated_at:type_name -> google.protobuf.Timestamp
+	30, // 51: robson.projector.v1.Position.side:type_name -> robson.event.v1.PositionSide
+	1,  // 52: robson.projector.v1.Position.state:type_name -> robson.projector.v1.PositionState
+	29, // 53: robson.projector.v1.Position.trailing_mode:type_name -> robson.event.v1.TrailingMode
+	21, // 54: robson.projector.v1.Position.detector_config:type_name -> robson.projector.v1.Position.DetectorConfigEntry
+	26, // 55: robson.projector.v1.Position.extreme_at:type_name -> google.protobuf.Timestamp
+	26, // 56: robson.projector.v1.Position.armed_at:type_name -> google.protobuf.Timestamp
+	26, // 57: robson.projector.v1.Position.entry_filled_at:type_name -> google.protobuf.Timestamp
+	26, // 58: robson.projector.v1.Position.opened_at:type_name -> google.protobuf.Timestamp
+	26, // 59: robson.projector.v1.Position.exiting_at:type_name -> google.protobuf.Timestamp
+	26, // 60: robson.projector.v1.Position.closed_at:type_name -> google.protobuf.Timestamp
+	26, // 61: robson.projector.v1.Position.created_at:type_name -> google.protobuf.Timestamp
+	26, // 62: robson.projector.v1.Position.updated_at:type_name -> google.protobuf.Timestamp
+	26, // 63: robson.projector.v1.Balance.sampled_at:type_name -> google.protobuf.Timestamp
+	26, // 64: robson.projector.v1.Balance.created_at:type_name -> google.protobuf.Timestamp
+	26, // 65: robson.projector.v1.Balance.updated_at:type_name -> google.protobuf.Timestamp
+	26, // 66: robson.projector.v1.Risk.violated_at:type_name -> google.protobuf.Timestamp
+	22, // 67: robson.projector.v1.Risk.halts:type_name -> robson.projector.v1.Risk.HaltsEntry
+	26, // 68: robson.projector.v1.Risk.calculated_at:type_name -> google.protobuf.Timestamp
+	26, // 69: robson.projector.v1.Risk.created_at:type_name -> google.protobuf.Timestamp
+	26, // 70: robson.projector.v1.Risk.updated_at:type_name -> google.protobuf.Timestamp
+	23, // 71: robson.projector.v1.Risk.alerts:type_name -> robson.projector.v1.Risk.AlertsEntry
+	26, // 72: robson.projector.v1.PnLPeriod.created_at:type_name -> google.protobuf.Timestamp
+	26, // 73: robson.projector.v1.PnLPeriod.updated_at:type_name -> google.protobuf.Timestamp
+	26, // 74: robson.projector.v1.MarginLoan.created_at:type_name -> google.protobuf.Timestamp
+	26, // 75: robson.projector.v1.MarginLoan.updated_at:type_name -> google.protobuf.Timestamp
+	36, // 76: robson.projector.v1.Discrepancy.kind:type_name -> robson.event.v1.DiscrepancyKind
+	24, // 77: robson.projector.v1.Discrepancy.expected:type_name -> robson.projector.v1.Discrepancy.ExpectedEntry
+	25, // 78: robson.projector.v1.Discrepancy.actual:type_name -> robson.projector.v1.Discrepancy.ActualEntry
+	37, // 79: robson.projector.v1.Discrepancy.severity:type_name -> robson.event.v1.Severity
+	26, // 80: robson.projector.v1.Discrepancy.detected_at:type_name -> google.protobuf.Timestamp
+	26, // 81: robson.projector.v1.Discrepancy.created_at:type_name -> google.protobuf.Timestamp
+	26, // 82: robson.projector.v1.Discrepancy.updated_at:type_name -> google.protobuf.Timestamp
+	83, // [83:83] is the sub-list for method output_type
+	83, // [83:83] is the sub-list for method input_type
+	83, // [83:83] is the sub-list for extension type_name
+	83, // [83:83] is the sub-list for extension extendee
+	0,  // [0:83] is the sub-list for field type_name
 }
 
 func init() { file_robson_projector_v1_state_proto_init() }
@@ -4409,7 +4486,7 @@ func file_robson_projector_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_robson_projector_v1_state_proto_rawDesc), len(file_robson_projector_v1_state_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,194 @@
+package projection
+
+import (
+	"github.com/google/uuid"
+)
+
+// The projection tables.
+const (
+	TableAccounts      = "accounts_current"
+	TableAPIKeys       = "api_keys_current"
+	TableBalances      = "balances_current"
+	TableDecisions     = "decisions_current"
+	TableDiscrepancies = "discrepancies_current"
+	TableFills         = "fills"
+	TableIntents       = "intents_current"
+	TableMarginLoans   = "margin_loans_current"
+	TableOrders        = "orders_current"
+	TablePnLPeriods    = "pnl_periods_current"
+	TablePositionSlots = "position_slots_current"
+	TablePositions     = "positions_current"
+	TableRisk          = "risk_state_current"
+	TableSignals       = "signals_current"
+	TableStrategies    = "strategy_state_current"
+	TableTenants       = "tenants_current"
+)
+
+// TenantKey names the tenant's own row.
+func TenantKey() Key { return Key{Table: TableTenants} }
+
+// AccountKey names an account.
+func AccountKey(account uuid.UUID) Key { return Key{TableAccounts, account.String()} }
+
+// APIKeyKey names the account that a key's fingerprint stands for.
+func APIKeyKey(fingerprint string) Key { return Key{TableAPIKeys, joinKey(fingerprint)} }
+
+// BalanceKey names an asset of a wallet.
+func BalanceKey(account uuid.UUID, wallet, asset string) Key {
+	return Key{TableBalances, joinKey(account.String(), wallet, asset)}
+}
+
+// DecisionKey names a decision.
+func DecisionKey(decision uuid.UUID) Key { return Key{TableDecisions, decision.String()} }
+
+// DiscrepancyKey names a discrepancy.
+func DiscrepancyKey(discrepancy uuid.UUID) Key {
+	return Key{TableDiscrepancies, discrepancy.String()}
+}
+
+// TradeID is a trade's identity: venue ids are unique only within a symbol, and a self-trade gives two orders one
+// trade id.
+type TradeID struct {
+	Account         uuid.UUID
+	Symbol          string
+	ExchangeOrderID string
+	ExchangeTradeID string
+}
+
+// FillKey names a trade of ours.
+func FillKey(id TradeID) Key {
+	return Key{TableFills, joinKey(id.Account.String(), id.Symbol, id.ExchangeOrderID, id.ExchangeTradeID)}
+}
+
+// IntentKey names an intent.
+func IntentKey(intent uuid.UUID) Key { return Key{TableIntents, intent.String()} }
+
+// MarginLoanKey names the loan of an asset in an isolated margin account.
+func MarginLoanKey(account uuid.UUID, symbol, asset string) Key {
+	return Key{TableMarginLoans, joinKey(account.String(), symbol, asset)}
+}
+
+// OrderKey names an order.
+func OrderKey(order uuid.UUID) Key { return Key{TableOrders, order.String()} }
+
+// PnLPeriodKey names the net P&L of a UTC day or month; the strategy is zero for the account itself.
+func PnLPeriodKey(account, strategy uuid.UUID, period string) Key {
+	return Key{TablePnLPeriods, joinKey(account.String(), strategy.String(), period)}
+}
+
+// PositionSlotKey names the slot that holds at most one position at a time.
+func PositionSlotKey(account uuid.UUID, symbol, side string) Key {
+	return Key{TablePositionSlots, joinKey(account.String(), symbol, side)}
+}
+
+// PositionKey names a position.
+func PositionKey(position uuid.UUID) Key { return Key{TablePositions, position.String()} }
+
+// RiskKey names the risk state of a strategy; the strategy is zero for the account itself.
+func RiskKey(account, strategy uuid.UUID) Key {
+	return Key{TableRisk, joinKey(account.String(), strategy.String())}
+}
+
+// SignalKey names a signal.
+func SignalKey(signal uuid.UUID) Key { return Key{TableSignals, signal.String()} }
+
+// StrategyKey names a strategy.
+func StrategyKey(strategy uuid.UUID) Key { return Key{TableStrategies, strategy.String()} }
+
+// Key names the row.
+func (r *Account) Key() Key { return AccountKey(r.AccountID) }
+
+// Key names the row.
+func (r *APIKey) Key() Key { return APIKeyKey(r.APIKeyFingerprint) }
+
+// Key names the row.
+func (r *Balance) Key() Key { return BalanceKey(r.AccountID, r.Wallet, r.Asset) }
+
+// Key names the row.
+func (r *Decision) Key() Key { return DecisionKey(r.DecisionID) }
+
+// Key names the row.
+func (r *Discrepancy) Key() Key { return DiscrepancyKey(r.DiscrepancyID) }
+
+// Key names the row.
+func (r *Fill) Key() Key {
+	return FillKey(TradeID{r.AccountID, r.Symbol, r.ExchangeOrderID, r.ExchangeTradeID})
+}
+
+// Key names the row.
+func (r *Intent) Key() Key { return IntentKey(r.IntentID) }
+
+// Key names the row.
+func (r *MarginLoan) Key() Key { return MarginLoanKey(r.AccountID, r.Symbol, r.Asset) }
+
+// Key names the row.
+func (r *Order) Key() Key { return OrderKey(r.OrderID) }
+
+// Key names the row.
+func (r *PnLPeriod) Key() Key { return PnLPeriodKey(r.AccountID, r.StrategyID, r.Period) }
+
+// Key names the row.
+func (r *PositionSlot) Key() Key { return PositionSlotKey(r.AccountID, r.Symbol, r.Side) }
+
+// Key names the row.
+func (r *Position) Key() Key { return PositionKey(r.PositionID) }
+
+// Key names the row.
+func (r *Risk) Key() Key { return RiskKey(r.AccountID, r.StrategyID) }
+
+// Key names the row.
+func (r *Signal) Key() Key { return SignalKey(r.SignalID) }
+
+// Key names the row.
+func (r *Strategy) Key() Key { return StrategyKey(r.StrategyID) }
+
+// Key names the row.
+func (r *Tenant) Key() Key { return TenantKey() }
+
+// Tenant is the tenant that the row belongs to.
+func (r *Account) Tenant() uuid.UUID { return r.TenantID }
+
+// Tenant is the tenant that the row belongs to.
+func (r *APIKey) Tenant() uuid.UUID { return r.TenantID }
+
+// Tenant is the tenant that the row belongs to.
+func (r *Balance) Tenant() uuid.UUID { return r.TenantID }
+
+// Tenant is the tenant that the row belongs to.
+func (r *Decision) Tenant() uuid.UUID { return r.TenantID }
+
+// Tenant is the tenant that the row belongs to.
+func (r *Discrepancy) Tenant() uuid.UUID { return r.TenantID }
+
+// Tenant is the tenant that the row belongs to.
+func (r *Fill) Tenant() uuid.UUID { return r.TenantID }
+
+// Tenant is the tenant that the row belongs to.
+func (r *Intent) Tenant() uuid.UUID { return r.TenantID }
+
+// Tenant is the tenant that the row belongs to.
+func (r *MarginLoan) Tenant() uuid.UUID { return r.TenantID }
+
+// Tenant is the tenant that the row belongs to.
+func (r *Order) Tenant() uuid.UUID { return r.TenantID }
+
+// Tenant is the tenant that the row belongs to.
+func (r *PnLPeriod) Tenant() uuid.UUID { return r.TenantID }
+
+// Tenant is the tenant that the row belongs to.
+func (r *PositionSlot) Tenant() uuid.UUID { return r.TenantID }
+
+// Tenant is the tenant that the row belongs to.
+func (r *Position) Tenant() uuid.UUID { return r.TenantID }
+
+// Tenant is the tenant that the row belongs to.
+func (r *Risk) Tenant() uuid.UUID { return r.TenantID }
+
+// Tenant is the tenant that the row belongs to.
+func (r *Signal) Tenant() uuid.UUID { return r.TenantID }
+
+// Tenant is the tenant that the row belongs to.
+func (r *Strategy) Tenant() uuid.UUID { return r.TenantID }
+
+// Tenant is the tenant that the row belongs to.
+func (r *Tenant) Tenant() uuid.UUID { return r.TenantID }
