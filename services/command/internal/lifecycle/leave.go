@@ -1,0 +1,117 @@
+package lifecycle
+
+import (
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
+	"github.com/robson/robson/services/command/internal/engine"
+)
+
+// leave brings an exit to its end: first nothing but exits may live, then what is open is sold or bought back at the
+// market, again and again until only dust is left.
+func leave(s State) []Step {
+	if waiting, steps := clear(s); waiting {
+		return steps
+	}
+	newest := s.newest(exitIntent)
+	if s.unsent(newest) {
+		return []Step{execute(newest)}
+	}
+	if order := s.live(newest); order != nil {
+		steps := cancels(s)
+		if order.Unresolved {
+			steps = append(steps, resolve(order))
+		}
+		return steps
+	}
+	if engine.IsDust(s.Position.Open, s.Price, s.Instrument) {
+		return closePosition(s)
+	}
+	return exit(s)
+}
+
+// clear ends every intent and order of the position that is not an exit, and says whether the exit has to wait for it.
+func clear(s State) (waiting bool, steps []Step) {
+	for i := range s.Intents {
+		intent := &s.Intents[i]
+		if (intent.Type == entryIntent || intent.Type == stopIntent) && s.unsent(intent) {
+			waiting, steps = true, append(steps, endUnsent(intent))
+		}
+	}
+	for i := range s.Orders {
+		order := &s.Orders[i]
+		if order.Ended || order.Role == exitRole {
+			continue
+		}
+		waiting = true
+		if s.History.ExitTriggered != nil {
+			steps = append(steps, cancel(s, order, *s.History.ExitTriggered, "exit")...)
+		}
+	}
+	return waiting, append(steps, cancels(s)...)
+}
+
+// exit intends to leave what is open now. It is caused by whatever came last before the way was clear: the trigger, or
+// the end of the last order in the way; so the next exit after a failed one is caused by that failure.
+func exit(s State) []Step {
+	cause := s.History.ExitTriggered
+	for i := range s.Intents {
+		if s.Intents[i].OrderID != "" {
+			cause = latest(cause, s.History.Order(s.Intents[i].OrderID).Ended)
+		}
+	}
+	quantity := exitQuantity(s)
+	if cause == nil || !quantity.IsPositive() {
+		return nil
+	}
+	const name = "exit"
+	intent := newIntent(s, cause.EventID, name, exitIntent)
+	intent.Side, intent.OrderType = exitSide(s.Position.Side), eventv1.OrderType_ORDER_TYPE_MARKET
+	intent.Quantity, intent.Reason = quantity.String(), ReasonName(s.History.ExitReason)
+	return []Step{holdBack(s, exitIntent, decide(name, *cause, intentPayload(intent), s.MarketTime))}
+}
+
+// closePosition settles a position of which only dust is left.
+func closePosition(s State) []Step {
+	cause := s.History.ExitTriggered
+	ledger := engine.Ledger{
+		Side: s.Position.Side, EntryQuantity: s.Position.EntryQuantity, EntryCost: s.Position.EntryCost,
+		Fees: s.Position.TotalFees, Open: s.Position.Open,
+	}
+	var exitOrders []string
+	for i := range s.Orders {
+		order := &s.Orders[i]
+		history := s.History.Order(order.ID)
+		cause = latest(cause, history.Ended)
+		for j := range history.Fills {
+			cause = latest(cause, &history.Fills[j].Cause)
+		}
+		if order.Role == entryRole || len(history.Fills) == 0 {
+			continue
+		}
+		exitOrders = append(exitOrders, order.ID)
+		for _, fill := range history.Fills {
+			ledger.Exits = append(ledger.Exits, exitFill(fill, s.Instrument.BaseAsset))
+		}
+	}
+	if cause == nil {
+		return nil
+	}
+	settled := engine.Settle(ledger)
+	payload := &eventv1.Payload{Kind: &eventv1.Payload_PositionClosed{PositionClosed: &eventv1.PositionClosed{
+		PositionId: s.Position.ID, ExitOrderIds: exitOrders,
+		ExitPrice: settled.ExitPrice.String(), ClosedQuantity: settled.ClosedQuantity.String(),
+		DustQuantity: nonNegative(settled.Dust).String(), RealizedPnl: settled.Gross.String(),
+		TotalFees: settled.Fees.String(), NetPnl: settled.Net.String(),
+		ExitReason: s.History.ExitReason, ClosedAt: timestamppb.New(cause.OccurredAt),
+	}}}
+	return []Step{decide("position_closed", *cause, payload, cause.OccurredAt)}
+}
+
+func exitFill(fill Fill, baseAsset string) engine.ExitFill {
+	exit := engine.ExitFill{Quantity: fill.Quantity, Price: fill.Price}
+	if fill.FeeAsset == baseAsset {
+		exit.BaseFee = fill.Fee
+	}
+	return exit
+}
