@@ -1162,7 +1162,10 @@ func (x *GetMarketRequest) GetSymbol() string {
 type GetMarketResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Where it stands.
-	Market        *MarketState `protobuf:"bytes,1,opt,name=market,proto3" json:"market,omitempty"`
+	Market *MarketState `protobuf:"bytes,1,opt,name=market,proto3" json:"market,omitempty"`
+	// What the venue has reported for the call's tenant and is not in the log yet: reports of orders and balances.
+	// 0 once the connector has caught up with the venue.
+	Unreported    int64 `protobuf:"varint,2,opt,name=unreported,proto3" json:"unreported,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1202,6 +1205,13 @@ func (x *GetMarketResponse) GetMarket() *MarketState {
 		return x.Market
 	}
 	return nil
+}
+
+func (x *GetMarketResponse) GetUnreported() int64 {
+	if x != nil {
+		return x.Unreported
+	}
+	return 0
 }
 
 // Where a symbol's market stands.
@@ -2707,9 +2717,12 @@ const file_robson_connector_v1_connector_proto_rawDesc = "" +
 	"\x06assets\x18\x01 \x01(\x05R\x06assets\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x03R\bposition\"C\n" +
 	"\x10GetMarketRequest\x12/\n" +
-	"\x06symbol\x18\x01 \x01(\tB\x17\xbaH\x14r\x122\x10^[A-Z0-9]{2,20}$R\x06symbol\"M\n" +
+	"\x06symbol\x18\x01 \x01(\tB\x17\xbaH\x14r\x122\x10^[A-Z0-9]{2,20}$R\x06symbol\"m\n" +
 	"\x11GetMarketResponse\x128\n" +
-	"\x06market\x18\x01 \x01(\v2 .robson.connector.v1.MarketStateR\x06market\"\xf5\x01\n" +
+	"\x06market\x18\x01 \x01(\v2 .robson.connector.v1.MarketStateR\x06market\x12\x1e\n" +
+	"\n" +
+	"unreported\x18\x02 \x01(\x03R\n" +
+	"unreported\"\xf5\x01\n" +
 	"\vMarketState\x12\x16\n" +
 	"\x06symbol\x18\x01 \x01(\tR\x06symbol\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x03R\bsequence\x12\x14\n" +

@@ -471,8 +471,9 @@ const (
 type PaperServiceClient interface {
 	// GetMarket tells where a symbol's market stands.
 	GetMarket(ctx context.Context, in *GetMarketRequest, opts ...grpc.CallOption) (*GetMarketResponse, error)
-	// LoadMarket gives a symbol a path of prices: recorded klines, or a seeded synthetic walk. It is refused while
-	// accounts have open orders on the symbol.
+	// LoadMarket gives a symbol a path of prices: recorded klines, or a seeded synthetic walk. The market then stands at
+	// the path's first tick; sequences go on counting from where they were. It is refused while accounts have open
+	// orders on the symbol.
 	LoadMarket(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[LoadMarketRequest, LoadMarketResponse], error)
 	// AdvanceMarket moves the market clock on to a tick, matching orders at each on the way, and answers where it then
 	// stands. A market that is there or further already stays where it is, so the call can be repeated safely.
@@ -577,8 +578,9 @@ func (c *paperServiceClient) ListOrders(ctx context.Context, in *ListOrdersReque
 type PaperServiceServer interface {
 	// GetMarket tells where a symbol's market stands.
 	GetMarket(context.Context, *GetMarketRequest) (*GetMarketResponse, error)
-	// LoadMarket gives a symbol a path of prices: recorded klines, or a seeded synthetic walk. It is refused while
-	// accounts have open orders on the symbol.
+	// LoadMarket gives a symbol a path of prices: recorded klines, or a seeded synthetic walk. The market then stands at
+	// the path's first tick; sequences go on counting from where they were. It is refused while accounts have open
+	// orders on the symbol.
 	LoadMarket(grpc.ClientStreamingServer[LoadMarketRequest, LoadMarketResponse]) error
 	// AdvanceMarket moves the market clock on to a tick, matching orders at each on the way, and answers where it then
 	// stands. A market that is there or further already stays where it is, so the call can be repeated safely.
