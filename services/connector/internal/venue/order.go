@@ -119,6 +119,9 @@ type NewOrder struct {
 	StopPrice     decimal.Decimal `json:"stop_price"`
 	ClientOrderID ClientOrderID   `json:"client_order_id"`
 	SideEffect    SideEffect      `json:"side_effect,omitempty"`
+	// Stamp is when the order was claimed, by the venue's clock. The request carries it instead of the moment of
+	// sending, so that a sender that was held up in between cannot place an order that others have given up.
+	Stamp time.Time `json:"stamp"`
 }
 
 // CancelOrder is a request to cancel the open order that has a client order id.

@@ -46,15 +46,30 @@ type MarketData interface {
 	Time(ctx context.Context) (time.Time, error)
 	// LastPrice is the price of the newest trade. ErrNoPrice before the first one.
 	LastPrice(ctx context.Context, symbol string) (Price, error)
-	// FollowPrices hands over the prices of some symbols after a sequence, in order, several at a time when there
-	// are several, until ctx ends or handle fails. After 0 it begins with the newest price of each symbol. Where
-	// prices after the sequence are no longer kept it begins with the newest, which then has Gap set.
-	FollowPrices(ctx context.Context, symbols []string, after int64, handle func(context.Context, []Price) error) error
+	// FollowPrices hands over the prices of a symbol after a sequence, in order, several at a time when there are
+	// several, until ctx ends or handle fails. After 0 it begins with the newest price. Where prices after the sequence
+	// are no longer kept it begins with the newest, which then has Gap set.
+	FollowPrices(ctx context.Context, symbol string, after int64, handle func(context.Context, []Price) error) error
+	// Timing says how long a request may take to be done or be dead.
+	Timing() Timing
 }
+
+// Timing bounds the life of a request. A venue refuses a request that reaches its engine later than ReceiveWindow after
+// the time the request is stamped with, and is done with one that it took in after Processing.
+type Timing struct {
+	ReceiveWindow time.Duration
+	Processing    time.Duration
+	// Margin covers what clocks differ by.
+	Margin time.Duration
+}
+
+// Lifetime is how long after its stamp a request may still come to be done: past it, an order that the venue does not
+// know was never taken in and never will be.
+func (t Timing) Lifetime() time.Duration { return t.ReceiveWindow + t.Processing + t.Margin }
 
 // Price is one trade price of a symbol.
 type Price struct {
-	// Sequence numbers the prices of the venue, all symbols together; it only grows.
+	// Sequence counts the symbol's prices at this venue; it only grows.
 	Sequence int64           `json:"sequence"`
 	Symbol   string          `json:"symbol"`
 	Price    decimal.Decimal `json:"price"`

@@ -1,0 +1,240 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/shopspring/decimal"
+
+	"github.com/robson/robson/services/connector/internal/paper/feed"
+	"github.com/robson/robson/services/connector/internal/venue"
+)
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
+
+// ErrOpenOrders: a market cannot be exchanged under open orders.
+var ErrOpenOrders = fmt.Errorf("the symbol has open orders")
+
+// MarketState is where a symbol's market stands.
+type MarketState struct {
+	Symbol string
+	Last   venue.Price
+	// Left is how many ticks the path still has; -1: without end.
+	Left   int64
+	Origin string
+	Pace   time.Duration
+}
+
+// Instruments lists what is traded, by symbol.
+func (e *Engine) Instruments() ([]venue.Instrument, error) {
+	var out []venue.Instrument
+	err := e.view(func(s *state) error {
+		for _, symbol := range sortedKeys(s.Symbols) {
+			out = append(out, s.Symbols[symbol].Instrument)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Instrument gives the rules of one symbol.
+func (e *Engine) Instrument(symbol string) (venue.Instrument, error) {
+	var out venue.Instrument
+	err := e.view(func(s *state) error {
+		y, err := s.symbol(symbol)
+		if err == nil {
+			out = y.Instrument
+		}
+		return err
+	})
+	return out, err
+}
+
+func (s *state) symbol(name string) (*symbolState, error) {
+	y, ok := s.Symbols[name]
+	if !ok {
+		return nil, fmt.Errorf("%w %q", venue.ErrInvalidSymbol, name)
+	}
+	return y, nil
+}
+
+// SetInstruments lists more instruments or changes the rules of listed ones. Orders that are open keep what they have.
+func (e *Engine) SetInstruments(instruments []venue.Instrument) error {
+	for _, instrument := range instruments {
+		if err := instrument.Validate(); err != nil {
+			return fmt.Errorf("instrument %s: %w", instrument.Symbol, err)
+		}
+	}
+	return e.update(func(c *change) error {
+		for _, instrument := range instruments {
+			c.emit(effect{Instrument: &instrument})
+		}
+		return nil
+	})
+}
+
+// LastPrice is the newest price of a symbol.
+func (e *Engine) LastPrice(symbol string) (venue.Price, error) {
+	var out venue.Price
+	err := e.view(func(s *state) error {
+		y, err := s.symbol(symbol)
+		if err != nil {
+			return err
+		}
+		if y.Last.Sequence == 0 {
+			return fmt.Errorf("%s: %w", symbol, venue.ErrNoPrice)
+		}
+		out = y.Last
+		return nil
+	})
+	return out, err
+}
+
+// Prices waits for prices of a symbol after a sequence and gives at most so many. After 0, or where the next one is no
+// longer kept, it gives the newest; in the second case with Gap set. It ends with ctx.
+func (e *Engine) Prices(ctx context.Context, symbol string, after int64, limit int) ([]venue.Price, error) {
+	var out []venue.Price
+	err := e.await(ctx, func(s *state) (bool, error) {
+		y, err := s.symbol(symbol)
+		if err != nil {
+			return false, err
+		}
+		out = pricesAfter(e.prices[symbol], y.Last, after, limit)
+		return len(out) > 0, nil
+	})
+	return out, err
+}
+
+func pricesAfter(kept []venue.Price, last venue.Price, after int64, limit int) []venue.Price {
+	switch {
+	case len(kept) == 0 || after == last.Sequence:
+		return nil
+	case after == 0:
+		return []venue.Price{last}
+	case after > last.Sequence, after+1 < kept[0].Sequence:
+		last.Gap = true
+		return []venue.Price{last}
+	default:
+		rest := kept[after+1-kept[0].Sequence:]
+		return slices.Clone(rest[:min(limit, len(rest))])
+	}
+}
+
+// Market tells where a symbol's market stands.
+func (e *Engine) Market(symbol string) (MarketState, error) {
+	var out MarketState
+	err := e.view(func(s *state) error {
+		y, err := s.symbol(symbol)
+		if err == nil {
+			out = y.market()
+		}
+		return err
+	})
+	return out, err
+}
+
+func (y *symbolState) market() MarketState {
+	m := MarketState{Symbol: y.Instrument.Symbol, Last: y.Last, Origin: y.Origin, Pace: y.Pace}
+	switch length := y.Source.Len(); {
+	case length > 0:
+		m.Left = length - y.Cursor.Index
+	case y.Source.Walk != nil:
+		m.Left = -1
+	}
+	return m
+}
+
+// Load gives a symbol a path of prices, from its beginning, and does its first tick. ErrOpenOrders while it has any.
+func (e *Engine) Load(symbol string, book BookConfig, source feed.Source, origin string) (MarketState, error) {
+	var out MarketState
+	err := e.update(func(c *change) error {
+		y, err := c.s.symbol(symbol)
+		if err != nil {
+			return err
+		}
+		if source.Walk != nil {
+			walk := *source.Walk
+			walk.TickSize = y.Instrument.Price.Tick
+			source.Walk = &walk
+		}
+		if err := book.Validate(); err != nil {
+			return err
+		}
+		if err := source.Validate(y.Instrument.Price.Tick); err != nil {
+			return err
+		}
+		if len(y.open) > 0 {
+			return fmt.Errorf("load market %s: %w", symbol, ErrOpenOrders)
+		}
+		c.emit(effect{Market: &marketEffect{Symbol: symbol, Book: book, Source: source, Origin: origin}})
+		e.tick(c, y)
+		out = y.market()
+		return nil
+	})
+	return out, err
+}
+
+// Pace lets a symbol's market run by itself, one tick each so often; 0: it moves by Advance only.
+func (e *Engine) Pace(symbol string, pace time.Duration) (MarketState, error) {
+	var out MarketState
+	err := e.update(func(c *change) error {
+		y, err := c.s.symbol(symbol)
+		if err != nil {
+			return err
+		}
+		c.emit(effect{Pace: &paceEffect{Symbol: symbol, Pace: pace}})
+		out = y.market()
+		return nil
+	})
+	return out, err
+}
+
+// Advance moves a symbol's market on by so many ticks, or to the end of its path. Each tick is a record of its own, so
+// that other requests come in between; all are durable when Advance returns.
+func (e *Engine) Advance(ctx context.Context, symbol string, ticks int) (MarketState, error) {
+	var out MarketState
+	for n := 0; n < ticks; n++ {
+		if ctx.Err() != nil {
+			return out, context.Cause(ctx)
+		}
+		moved := false
+		_, requestErr, err := e.write(func(c *change) error {
+			y, err := c.s.symbol(symbol)
+			if err != nil {
+				return err
+			}
+			moved = e.tick(c, y)
+			return nil
+		})
+		if err := cmpError(err, requestErr); err != nil {
+			return out, err
+		}
+		if !moved {
+			break
+		}
+	}
+	return e.Market(symbol)
+}
+
+// tick takes the next price of the path and lets it work. False at the end of the path.
+func (e *Engine) tick(c *change, y *symbolState) bool {
+	next, ok := y.Source.Next(y.Cursor)
+	if !ok {
+		return false
+	}
+	symbol := y.Instrument.Symbol
+	spread := y.Instrument.Price.Tick.Mul(decimal.NewFromInt(y.Book.SpreadTicks))
+	price := venue.Price{
+		Sequence: y.Last.Sequence + 1, Symbol: symbol, Price: next.Price, Bid: next.Price, Ask: next.Price.Add(spread),
+		Time: c.at, MarketTime: next.Time, EventID: fmt.Sprintf("paper/%s/%d", symbol, y.Last.Sequence+1),
+	}
+	c.emit(effect{Tick: &tickEffect{Cursor: next, Price: price}})
+	e.prices[symbol] = keepNewest(append(e.prices[symbol], price), pricesMax)
+	c.accrue(y)
+	c.tickOrders(y)
+	return true
+}
