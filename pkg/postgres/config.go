@@ -115,8 +115,8 @@ func (c Config) poolConfig() (*pgxpool.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("postgres config: URL: %w", err) // pgx redacts the password
 	}
-	pc.MaxConns = int32(c.ConnsMax) //nolint:gosec // G115: validated, at most connsMaxLimit.
-	pc.MinConns = int32(c.ConnsMin) //nolint:gosec // G115: validated, at most ConnsMax.
+	pc.MaxConns = int32(c.ConnsMax)
+	pc.MinConns = int32(c.ConnsMin)
 	pc.ConnConfig.ConnectTimeout = c.ConnectTimeout
 	pc.ConnConfig.Tracer = queryTracer{}
 	params := pc.ConnConfig.RuntimeParams

@@ -52,9 +52,10 @@ func start(ctx context.Context, name string) context.Context {
 	if !trace.SpanContextFromContext(ctx).IsSampled() {
 		return ctx
 	}
+	//nolint:spancheck // pgx calls TraceQueryEnd or TraceBatchEnd with this context, which ends the span.
 	ctx, span := otel.Tracer(scopeName).Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient),
 		trace.WithAttributes(attribute.String("db.system.name", "postgresql")))
-	return context.WithValue(ctx, spanKey{}, span)
+	return context.WithValue(ctx, spanKey{}, span) //nolint:spancheck // as above.
 }
 
 func end(ctx context.Context, err error, rows int64) {

@@ -234,7 +234,7 @@ func cutter(t *testing.T, server string) (string, chan struct{}) {
 }
 
 func relay(client net.Conn, upstream string, armed chan struct{}) {
-	server, err := net.Dial("tcp4", upstream) //nolint:noctx // ends with the test's connection.
+	server, err := net.Dial("tcp4", upstream)
 	if err != nil {
 		_ = client.Close()
 		return

@@ -135,7 +135,7 @@ func template(admin string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), serverTimeout)
 	defer cancel()
 	name := "template_" + hex.EncodeToString(sum[:8])
-	if err := makeTemplate(ctx, admin, name, int64(binary.BigEndian.Uint64(sum[:8]))); err != nil { //nolint:gosec // G115: any number will do.
+	if err := makeTemplate(ctx, admin, name, int64(binary.BigEndian.Uint64(sum[:8]))); err != nil {
 		return "", err
 	}
 	templateName = name
@@ -167,7 +167,7 @@ func makeTemplate(ctx context.Context, admin, name string, lock int64) error {
 		}
 	}
 	if err := migrate.Up(ctx, withDatabase(admin, half)); err != nil {
-		return err //nolint:wrapcheck // it says all there is.
+		return err
 	}
 	for _, sql := range []string{"alter database " + half + " rename to " + name, "alter database " + name + " is_template true allow_connections false"} {
 		if _, err := conn.Exec(ctx, sql); err != nil {

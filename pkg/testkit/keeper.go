@@ -64,7 +64,7 @@ func (b base) keep(ctx context.Context) error {
 		ConnsMax:               connsMax,
 	})
 	if err != nil {
-		return err //nolint:wrapcheck // it says all there is.
+		return err
 	}
 	if !s.Adopted() {
 		err = sweep(ctx, s.URL("postgres"))

@@ -67,15 +67,15 @@ func sharedBase() (base, error) {
 	return base{dir: dir}, nil
 }
 
-// join says that this process uses the server. It waits for a keeper that is just stopping it.
+// join says that this process uses the server, until it ends: the file is never closed. It waits for a keeper that is
+// just stopping the server. A plain descriptor is used because the garbage collector would close an os.File.
 func (b base) join() error {
-	users, err := os.OpenFile(b.users(), os.O_RDWR|os.O_CREATE, 0o600)
+	users, err := syscall.Open(b.users(), syscall.O_RDWR|syscall.O_CREAT|syscall.O_CLOEXEC, 0o600)
 	if err != nil {
 		return fmt.Errorf("open users: %w", err)
 	}
-	held = users
 	for {
-		err := syscall.Flock(int(users.Fd()), syscall.LOCK_SH)
+		err := syscall.Flock(users, syscall.LOCK_SH)
 		if err == nil {
 			return nil
 		}
@@ -84,9 +84,6 @@ func (b base) join() error {
 		}
 	}
 }
-
-// held keeps the users' file from being closed, and so unlocked, by the garbage collector.
-var held *os.File
 
 // await returns the server's URL when it answers, and starts a keeper where none does.
 func (b base) await(ctx context.Context) (string, error) {

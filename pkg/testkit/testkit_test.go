@@ -38,7 +38,7 @@ func TestDatabase(t *testing.T) {
 	t.Run("is gone after the test", func(t *testing.T) {
 		t.Parallel()
 		var gone string
-		t.Run("test", func(t *testing.T) { gone = testkit.Database(t).URL() }) //nolint:paralleltest // its end is waited for.
+		t.Run("test", func(t *testing.T) { gone = testkit.Database(t).URL() })
 		_, err := pgx.Connect(t.Context(), gone)
 		require.ErrorContains(t, err, "3D000")
 	})
@@ -54,13 +54,13 @@ func TestDatabase(t *testing.T) {
 	})
 }
 
-func TestMarketData(t *testing.T) { //nolint:paralleltest // sets the environment.
+func TestMarketData(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("ROBSON_MARKET_DATA", dir)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "klines.json"), nil, 0o600))
 	require.Equal(t, filepath.Join(dir, "klines.json"), testkit.MarketData(t, "klines.json"))
 	skipped := false
-	t.Run("absent", func(t *testing.T) { //nolint:paralleltest // as above.
+	t.Run("absent", func(t *testing.T) {
 		defer func() { skipped = t.Skipped() }()
 		testkit.MarketData(t, "nothing.json")
 	})

@@ -28,12 +28,12 @@ func chooseAccount(data string) (account, error) {
 	if err != nil {
 		return account{}, err
 	}
-	euid := uint32(os.Geteuid()) //nolint:gosec // G115: a user id.
+	euid := uint32(os.Geteuid())
 	if euid != 0 {
 		if owned && owner.uid != euid {
 			return account{}, fmt.Errorf("%s belongs to %s: run as that user or as root", data, owner.name)
 		}
-		return account{uid: euid, gid: uint32(os.Getegid()), name: userName(euid)}, nil //nolint:gosec // G115: a group id.
+		return account{uid: euid, gid: uint32(os.Getegid()), name: userName(euid)}, nil
 	}
 	if owned && owner.uid != 0 {
 		owner.drop = true

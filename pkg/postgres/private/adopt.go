@@ -104,33 +104,37 @@ func (s *Server) Stop(ctx context.Context) error {
 const immediateTimeout = 10 * time.Second
 
 func (s *Server) stop(ctx context.Context) error {
-	for _, step := range []struct {
-		signal syscall.Signal
-		wait   time.Duration
-	}{{syscall.SIGINT, s.cfg.StopTimeout}, {syscall.SIGQUIT, immediateTimeout}} {
-		select {
-		case <-s.ended:
-			return nil
-		default:
-		}
-		if s.adopted && !s.place.serves(ctx, s.pid) {
-			return nil // it ended since it was last looked at, and its id may be another's
-		}
-		if err := syscall.Kill(s.pid, step.signal); err != nil && !errors.Is(err, syscall.ESRCH) {
-			return fmt.Errorf("stop postgres (process %d): %w", s.pid, err)
-		}
-		wait, cancel := context.WithTimeout(ctx, step.wait)
-		select {
-		case <-s.ended:
-			cancel()
-			return nil
-		case <-wait.Done():
-			cancel()
-		}
-		if ctx.Err() != nil {
-			// Whoever is out of patience gets the quick way; the wait for it has its own limit.
-			ctx = context.WithoutCancel(ctx)
-		}
+	ended, err := s.stopBy(ctx, syscall.SIGINT, s.cfg.StopTimeout)
+	if ended || err != nil {
+		return err
+	}
+	// Whoever is out of patience gets the quick way; the wait for it has its own limit.
+	ended, err = s.stopBy(context.WithoutCancel(ctx), syscall.SIGQUIT, immediateTimeout)
+	if ended || err != nil {
+		return err
 	}
 	return fmt.Errorf("postgres (process %d) does not stop: %s", s.pid, s.place.lastWord())
+}
+
+// stopBy sends a signal and says whether the server ended within the wait.
+func (s *Server) stopBy(ctx context.Context, signal syscall.Signal, wait time.Duration) (bool, error) {
+	select {
+	case <-s.ended:
+		return true, nil
+	default:
+	}
+	if s.adopted && !s.place.serves(ctx, s.pid) {
+		return true, nil // it ended since it was last looked at, and its id may be another's
+	}
+	if err := syscall.Kill(s.pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return false, fmt.Errorf("stop postgres (process %d): %w", s.pid, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	select {
+	case <-s.ended:
+		return true, nil
+	case <-ctx.Done():
+		return false, nil
+	}
 }

@@ -15,7 +15,7 @@ func fakeBin(t *testing.T, root, name, says string) string {
 	dir := filepath.Join(root, name, "bin")
 	require.NoError(t, os.MkdirAll(dir, 0o700))
 	script := "#!/bin/sh\necho '" + says + "'\n"
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "postgres"), []byte(script), 0o700)) //nolint:gosec // G306: it is run.
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "postgres"), []byte(script), 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "initdb"), nil, 0o600))
 	return dir
 }
@@ -54,7 +54,7 @@ func TestChoose(t *testing.T) {
 	})
 }
 
-func TestFind_ByVariable(t *testing.T) { //nolint:paralleltest // sets the environment.
+func TestFind_ByVariable(t *testing.T) {
 	root := t.TempDir()
 	v15 := fakeBin(t, root, "15", "postgres (PostgreSQL) 15.14")
 	t.Setenv(BinVariable, v15)
@@ -70,7 +70,7 @@ func TestFind_ByVariable(t *testing.T) { //nolint:paralleltest // sets the envir
 	require.ErrorContains(t, err, BinVariable)
 }
 
-func TestBinaries_SaysWhatToInstall(t *testing.T) { //nolint:paralleltest // sets the environment.
+func TestBinaries_SaysWhatToInstall(t *testing.T) {
 	t.Setenv(BinVariable, "")
 	t.Setenv(RepositoryVariable, "http://127.0.0.1:1")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -79,7 +79,7 @@ func TestBinaries_SaysWhatToInstall(t *testing.T) { //nolint:paralleltest // set
 	require.ErrorIs(t, err, ErrForeignVersion)
 }
 
-func TestFetch_TellsWhatFailed(t *testing.T) { //nolint:paralleltest // sets the environment.
+func TestFetch_TellsWhatFailed(t *testing.T) {
 	t.Setenv(RepositoryVariable, "http://127.0.0.1:1")
 	scratch := t.TempDir()
 	t.Setenv("TMPDIR", scratch) // where the library leaves its log

@@ -71,7 +71,7 @@ func unpack(ctx context.Context, scratch string) error {
 	cfg := embeddedpostgres.DefaultConfig().Version(fetchVersion).
 		CachePath(filepath.Join(scratch, "archive")).RuntimePath(filepath.Join(scratch, "runtime")).
 		BinariesPath(filepath.Join(scratch, "pg")).DataPath(filepath.Join(blocker, "data")).
-		Password(rand.Text()).Port(uint32(port)).Logger(io.Discard) //nolint:gosec // G115: a TCP port.
+		Password(rand.Text()).Port(uint32(port)).Logger(io.Discard)
 	if repository := os.Getenv(RepositoryVariable); repository != "" {
 		cfg = cfg.BinaryRepositoryURL(repository)
 	}

@@ -3,7 +3,6 @@ package private
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net"
 	"os"
@@ -31,7 +30,7 @@ func TestMain(m *testing.M) {
 }
 
 func own(dir string) {
-	s, err := Start(context.Background(), testConfig(dir))
+	s, err := Start(context.Background(), testConfig(dir)) //nolint:forbidigo // this is the main of a process that is killed.
 	if err != nil {
 		_, _ = io.WriteString(os.Stdout, err.Error()+"\n")
 		os.Exit(1)
@@ -49,7 +48,7 @@ func reachable(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "robson-pg-") //nolint:usetesting // t.TempDir is closed to the server's user.
 	require.NoError(t, err)
-	require.NoError(t, os.Chmod(dir, 0o755)) //nolint:gosec // G302: the point of it.
+	require.NoError(t, os.Chmod(dir, 0o755))
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return filepath.Join(dir, "pg")
 }
@@ -129,6 +128,18 @@ func TestServer(t *testing.T) {
 		require.ErrorContains(t, err, strconv.Itoa(os.Getpid()))
 	})
 
+	t.Run("is stopped the quick way by who has no time", func(t *testing.T) {
+		t.Parallel()
+		s := start(t, reachable(t))
+		conn, err := pgx.Connect(t.Context(), s.URL("postgres"))
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.NoError(t, s.Stop(ctx))
+		require.False(t, alive(s.pid))
+		require.Error(t, conn.Ping(t.Context()))
+	})
+
 	t.Run("tells when the server ends by itself", func(t *testing.T) {
 		t.Parallel()
 		s := start(t, reachable(t))
@@ -152,7 +163,7 @@ func TestServer(t *testing.T) {
 // killedOwner starts a server in another process and kills that process, not the server.
 func killedOwner(t *testing.T, dir string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // G204: this test binary.
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), ownerVariable+"="+dir)
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
@@ -248,11 +259,11 @@ func TestServer_AsOrdinaryUser(t *testing.T) {
 		t.Skip("runs this package's tests as nobody, which takes root; the tests already run as an ordinary user")
 	}
 	dir := filepath.Dir(reachable(t))
-	require.NoError(t, os.Chmod(dir, 0o777)) //nolint:gosec // G302: nobody writes here.
+	require.NoError(t, os.Chmod(dir, 0o777))
 	binary := filepath.Join(dir, "private.test")
 	text, err := os.ReadFile(os.Args[0])
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(binary, text, 0o755)) //nolint:gosec // G306: nobody runs it.
+	require.NoError(t, os.WriteFile(binary, text, 0o755))
 	const nobody = 65534
 	cmd := exec.CommandContext(t.Context(), binary, "-test.run", "^(TestServer|TestServer_LeftBehind)$/(keeps|adopted)", "-test.count=1")
 	cmd.Dir = dir
@@ -266,7 +277,7 @@ func TestStart_Refuses(t *testing.T) {
 	t.Parallel()
 	write := func(t *testing.T, path, text string) {
 		t.Helper()
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755)) //nolint:gosec // G301: reachable.
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 	}
 	untouched := func(t *testing.T, path, text string) {
@@ -365,8 +376,8 @@ func TestStart_AsRoot(t *testing.T) {
 	})
 	t.Run("goes where the server's user can reach", func(t *testing.T) {
 		t.Parallel()
-		closed := t.TempDir()                       // below a directory of root's alone
-		require.NoError(t, os.Chmod(closed, 0o700)) //nolint:gosec // G302: a directory.
+		closed := t.TempDir() // below a directory of root's alone
+		require.NoError(t, os.Chmod(closed, 0o700))
 		dir := filepath.Join(closed, "pg")
 		s := start(t, dir)
 		require.True(t, strings.HasPrefix(s.place.dir, asideRoot), s.place.dir)
@@ -378,7 +389,7 @@ func TestStart_AsRoot(t *testing.T) {
 		t.Parallel()
 		closed := filepath.Join(t.TempDir(), "pg")
 		require.NoError(t, os.MkdirAll(filepath.Join(closed, "data"), 0o700))
-		require.NoError(t, os.Chmod(closed, 0o700)) //nolint:gosec // G302: a directory.
+		require.NoError(t, os.Chmod(closed, 0o700))
 		_, err := Start(t.Context(), testConfig(closed))
 		require.ErrorContains(t, err, "cannot reach it")
 	})
@@ -394,7 +405,7 @@ func TestSweep_RemovesOnlyUnfinishedClusters(t *testing.T) {
 	t.Parallel()
 	dir := reachable(t)
 	left := filepath.Join(dir, unfinished+"123", "data")
-	require.NoError(t, os.MkdirAll(left, 0o755)) //nolint:gosec // G301: reachable.
+	require.NoError(t, os.MkdirAll(left, 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "lock"), nil, 0o600))
 	s := start(t, dir)
 	require.NoDirExists(t, filepath.Dir(left))
@@ -423,5 +434,4 @@ func TestAlive_ZombieIsDead(t *testing.T) {
 	require.NoError(t, cmd.Start())
 	require.Eventually(t, func() bool { return !alive(cmd.Process.Pid) }, 5*time.Second, 5*time.Millisecond)
 	require.NoError(t, cmd.Wait())
-	require.False(t, errors.Is(syscall.Kill(os.Getpid(), 0), syscall.ESRCH))
 }
