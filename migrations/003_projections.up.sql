@@ -310,6 +310,7 @@ CREATE TABLE positions_current (
     net_pnl numeric(76,18),
     dust_quantity numeric(76,18),
     exit_reason text,
+    disarm_reason text,
     exit_triggers integer NOT NULL,
     stop_event_id uuid,
     exit_order_ids uuid[] NOT NULL,

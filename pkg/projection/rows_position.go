@@ -78,6 +78,8 @@ type Position struct {
 	NetPnL       decimal.NullDecimal `db:"net_pnl" json:"net_pnl"`
 	DustQuantity decimal.NullDecimal `db:"dust_quantity" json:"dust_quantity"`
 	ExitReason   *string             `db:"exit_reason" json:"exit_reason"`
+	// Why it was given up while armed.
+	DisarmReason *string `db:"disarm_reason" json:"disarm_reason"`
 	// Exits triggered so far.
 	ExitTriggers int32 `db:"exit_triggers" json:"exit_triggers"`
 	// The last event that set the stop: cause of the monitor's next step.

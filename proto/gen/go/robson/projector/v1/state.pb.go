@@ -2429,8 +2429,10 @@ type Position struct {
 	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,57,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
 	// What exit_base_fee was worth at the fills' prices, quote.
 	ExitBaseFeeCost string `protobuf:"bytes,58,opt,name=exit_base_fee_cost,json=exitBaseFeeCost,proto3" json:"exit_base_fee_cost,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Why it was given up while armed.
+	DisarmReason  string `protobuf:"bytes,59,opt,name=disarm_reason,json=disarmReason,proto3" json:"disarm_reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Position) Reset() {
@@ -2865,6 +2867,13 @@ func (x *Position) GetUpdatedAt() *timestamppb.Timestamp {
 func (x *Position) GetExitBaseFeeCost() string {
 	if x != nil {
 		return x.ExitBaseFeeCost
+	}
+	return ""
+}
+
+func (x *Position) GetDisarmReason() string {
+	if x != nil {
+		return x.DisarmReason
 	}
 	return ""
 }
@@ -4076,7 +4085,7 @@ const file_robson_projector_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
-	"updated_at\x18\x18 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\xcc\x13\n" +
+	"updated_at\x18\x18 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\xf1\x13\n" +
 	"\bPosition\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x1f\n" +
 	"\vposition_id\x18\x02 \x01(\tR\n" +
@@ -4150,7 +4159,8 @@ const file_robson_projector_v1_state_proto_rawDesc = "" +
 	"created_at\x188 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
 	"updated_at\x189 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12+\n" +
-	"\x12exit_base_fee_cost\x18: \x01(\tR\x0fexitBaseFeeCost\x1aA\n" +
+	"\x12exit_base_fee_cost\x18: \x01(\tR\x0fexitBaseFeeCost\x12#\n" +
+	"\rdisarm_reason\x18; \x01(\tR\fdisarmReason\x1aA\n" +
 	"\x13DetectorConfigEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xff\x03\n" +

@@ -1,0 +1,137 @@
+package projection
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/shopspring/decimal"
+
+	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
+)
+
+// foldSampled takes over what the venue told, unless something newer was told before. Of two samples of one moment the
+// later in the log holds.
+func (c *change) foldSampled(p *eventv1.BalanceSampled) {
+	at := c.moment(p.GetSampledAt())
+	row := &Balance{
+		TenantID: c.ev.TenantID, AccountID: c.id("account_id", p.GetAccountId()), Wallet: p.GetWallet(), Asset: p.GetAsset(),
+		Free: c.amount("free", p.GetFree()), Locked: c.amount("locked", p.GetLocked()),
+		Borrowed: c.maybeAmount("borrowed", p.GetBorrowed()).Decimal, Interest: c.maybeAmount("interest", p.GetInterest()).Decimal,
+		SampledAt: at, Source: enumText(sampleSources, p.GetSource()),
+	}
+	row.Total = row.Free.Add(row.Locked)
+	c.flagSample(row, c.amount("total", p.GetTotal()))
+	if known := get[Balance](&c.reader, row.Key()); known != nil {
+		if at.Before(known.SampledAt) {
+			return
+		}
+		row.Meta = known.Meta
+	}
+	c.put(row)
+}
+
+// flagSample flags amounts that cannot be.
+func (c *change) flagSample(row *Balance, total decimal.Decimal) {
+	expected, actual := map[string]string{}, map[string]string{}
+	if row.Free.IsNegative() {
+		expected["free"], actual["free"] = "at least 0", row.Free.String()
+	}
+	if row.Locked.IsNegative() {
+		expected["locked"], actual["locked"] = "at least 0", row.Locked.String()
+	}
+	if !total.Equal(row.Total) {
+		expected["total"], actual["total"] = row.Total.String(), total.String()
+	}
+	c.flagBalance(row.AccountID, row.Wallet, row.Asset, expected, actual)
+}
+
+func (c *change) flagBalance(account uuid.UUID, wallet, asset string, expected, actual map[string]string) {
+	if len(expected) == 0 {
+		return
+	}
+	c.flag(Anomaly{
+		Kind: eventv1.DiscrepancyKind_DISCREPANCY_KIND_BALANCE_MISMATCH, Severity: eventv1.Severity_SEVERITY_CRITICAL,
+		AccountID: account, Entity: "balance:" + wallet + "/" + asset, Expected: expected, Actual: actual,
+	})
+}
+
+func (c *change) foldAdjusted(p *eventv1.BalanceAdjusted) {
+	account, delta := c.id("account_id", p.GetAccountId()), c.amount("delta", p.GetDelta())
+	if delta.IsZero() {
+		c.flagBalance(account, p.GetWallet(), p.GetAsset(), map[string]string{"delta": "not 0"}, map[string]string{"delta": "0"})
+	}
+	c.adjust(BalanceKey(account, p.GetWallet(), p.GetAsset()), delta, c.moment(p.GetClearedAt()))
+}
+
+// adjust moves a balance that was sampled before a time. A newer sample has the movement in it already; and where
+// nothing was ever sampled there is nothing to move.
+func (c *change) adjust(key Key, delta decimal.Decimal, at time.Time) {
+	known := get[Balance](&c.reader, key)
+	if known == nil || delta.IsZero() || !at.After(known.SampledAt) {
+		return
+	}
+	row := clone(known)
+	row.Free, row.Total = row.Free.Add(delta), row.Total.Add(delta)
+	if row.Free.IsNegative() && !known.Free.IsNegative() {
+		c.flagBalance(row.AccountID, row.Wallet, row.Asset,
+			map[string]string{"free": "at least 0"}, map[string]string{"free": row.Free.String()})
+	}
+	c.put(row)
+}
+
+// The wallets of an account.
+const (
+	walletSpot     = "spot"
+	walletIsolated = "isolated:"
+)
+
+// foldTransferred moves an amount between the wallets of an account.
+func (c *change) foldTransferred(p *eventv1.MarginTransferred) {
+	account, amount := c.id("account_id", p.GetAccountId()), c.amount("amount", p.GetAmount())
+	isolated := walletIsolated + p.GetSymbol()
+	if !amount.IsPositive() {
+		c.flagBalance(account, isolated, p.GetAsset(), map[string]string{"amount": "above 0"}, map[string]string{"amount": amount.String()})
+	}
+	from, to := walletSpot, isolated
+	if p.GetDirection() == eventv1.TransferDirection_TRANSFER_DIRECTION_ISOLATED_TO_SPOT {
+		from, to = to, from
+	}
+	at := c.occurred()
+	c.adjust(BalanceKey(account, from, p.GetAsset()), amount.Neg(), at)
+	c.adjust(BalanceKey(account, to, p.GetAsset()), amount, at)
+}
+
+// loan is a copy of a loan to change; a new one where nothing was borrowed before.
+func (c *change) loan(account uuid.UUID, symbol, asset string) *MarginLoan {
+	key := MarginLoanKey(account, symbol, asset)
+	if known := get[MarginLoan](&c.reader, key); known != nil {
+		return clone(known)
+	}
+	return &MarginLoan{TenantID: c.ev.TenantID, AccountID: account, Symbol: symbol, Asset: asset}
+}
+
+func (c *change) foldBorrowed(p *eventv1.MarginBorrowed) {
+	loan := c.loan(c.id("account_id", p.GetAccountId()), p.GetSymbol(), p.GetAsset())
+	amount := c.amount("amount", p.GetAmount())
+	if !amount.IsPositive() {
+		c.flagBalance(loan.AccountID, walletIsolated+loan.Symbol, loan.Asset,
+			map[string]string{"amount": "above 0"}, map[string]string{"amount": amount.String()})
+	}
+	loan.Borrowed = loan.Borrowed.Add(amount)
+	c.put(loan)
+}
+
+func (c *change) foldRepaid(p *eventv1.MarginRepaid) {
+	loan := c.loan(c.id("account_id", p.GetAccountId()), p.GetSymbol(), p.GetAsset())
+	amount, principal, interest := c.amount("amount", p.GetAmount()), c.amount("principal", p.GetPrincipal()), c.amount("interest", p.GetInterest())
+	expected, actual := map[string]string{}, map[string]string{}
+	if !principal.Add(interest).Equal(amount) {
+		expected["amount"], actual["amount"] = principal.Add(interest).String(), amount.String()
+	}
+	if principal.GreaterThan(loan.Borrowed) {
+		expected["borrowed"], actual["principal"] = loan.Borrowed.String(), principal.String()
+	}
+	c.flagBalance(loan.AccountID, walletIsolated+loan.Symbol, loan.Asset, expected, actual)
+	loan.Borrowed, loan.InterestPaid = loan.Borrowed.Sub(principal), loan.InterestPaid.Add(interest)
+	c.put(loan)
+}

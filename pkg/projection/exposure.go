@@ -1,0 +1,115 @@
+package projection
+
+import (
+	"github.com/google/uuid"
+	"github.com/shopspring/decimal"
+
+	"github.com/robson/robson/pkg/money"
+)
+
+// putPosition replaces a position, nil before it was armed, and carries over what that changes in the use of limits: of
+// its account, and of its strategy. Each is kept by differences of what the position counts for, so that it is the sum
+// over all positions at every moment.
+func (c *change) putPosition(before, after *Position) {
+	after.derive()
+	c.put(after)
+	exposure, risk, open := after.Exposure, after.OpenRisk, after.counts()
+	if before != nil {
+		exposure, risk, open = exposure.Sub(before.Exposure), risk.Sub(before.OpenRisk), open-before.counts()
+	}
+	if exposure.IsZero() && risk.IsZero() && open == 0 {
+		return
+	}
+	for _, strategy := range after.scopes() {
+		use := c.editRisk(after.AccountID, strategy)
+		use.TotalExposure = use.TotalExposure.Add(exposure)
+		use.OpenRisk = use.OpenRisk.Add(risk)
+		use.OpenPositions += open
+		c.put(use)
+	}
+	if !after.StrategyID.Valid || open == 0 {
+		return
+	}
+	if strategy := c.strategy(after.StrategyID.UUID); strategy != nil {
+		changed := clone(strategy)
+		changed.OpenPositions += open
+		c.put(changed)
+	}
+}
+
+// scopes are the strategies whose limits the position uses: none, which is the account, and its own.
+func (p *Position) scopes() []uuid.UUID {
+	if p.StrategyID.Valid {
+		return []uuid.UUID{uuid.Nil, p.StrategyID.UUID}
+	}
+	return []uuid.UUID{uuid.Nil}
+}
+
+// derive computes what follows from the position's sums.
+func (p *Position) derive() {
+	p.EntryPrice, p.ExitPrice = decimal.NullDecimal{}, decimal.NullDecimal{}
+	if !p.EntryQuantity.IsZero() {
+		p.EntryPrice = someAmount(quotient(p.EntryCost, p.EntryQuantity))
+	}
+	if !p.ExitQuantity.IsZero() {
+		p.ExitPrice = someAmount(quotient(p.ExitProceeds, p.ExitQuantity))
+	}
+	p.Exposure, p.OpenRisk = p.uses()
+	p.UnrealizedPnL = p.unrealized()
+}
+
+// counts is 1 for a position that counts among the open ones.
+func (p *Position) counts() int32 {
+	switch p.State {
+	case PositionEntering, PositionActive, PositionExiting, PositionError:
+		return 1
+	case PositionArmed, PositionClosed:
+		return 0
+	}
+	return 0
+}
+
+// uses is what the position counts for in exposure and in open risk: what was planned, until the entry order has ended;
+// then what is held, at its cost, and what it loses if the stop is hit.
+func (p *Position) uses() (exposure, risk decimal.Decimal) {
+	if p.counts() == 0 || !p.PlannedQuantity.Valid {
+		return decimal.Zero, decimal.Zero
+	}
+	if !p.EntryDone {
+		return money.Round18(p.PlannedQuantity.Decimal.Mul(p.PlannedEntryPrice.Decimal)), p.PlannedRisk.Decimal
+	}
+	held := notNegative(p.CurrentQuantity)
+	stop := p.TechnicalStopPrice.Decimal
+	if p.TrailingStopPrice.Valid {
+		stop = p.TrailingStopPrice.Decimal
+	}
+	return quotient(held.Mul(p.EntryCost), p.EntryQuantity), notNegative(p.gain(stop, held).Neg())
+}
+
+// gain is what a quantity of the position earns at a price, compared with its entry.
+func (p *Position) gain(price, quantity decimal.Decimal) decimal.Decimal {
+	difference := price.Mul(p.EntryQuantity).Sub(p.EntryCost)
+	if p.Side == positionSideShort {
+		difference = difference.Neg()
+	}
+	return quotient(quantity.Mul(difference), p.EntryQuantity)
+}
+
+// unrealized is what the position would earn at the last price that an event told.
+func (p *Position) unrealized() decimal.Decimal {
+	if p.State == PositionClosed || !p.CurrentPrice.Valid {
+		return decimal.Zero
+	}
+	return p.gain(p.CurrentPrice.Decimal, p.CurrentQuantity)
+}
+
+// realized is the gross P&L of the exits. A long's is what they brought less their share of the cost; a short's is the
+// entry's proceeds for what came back, less what that cost: the fee taken in the base asset never came back, and counts
+// among the fees at the price it was bought at.
+func (p *Position) realized() decimal.Decimal {
+	if p.Side == positionSideShort {
+		returned := p.ExitQuantity.Sub(p.ExitBaseFee)
+		return quotient(returned.Mul(p.EntryCost), p.EntryQuantity).Sub(p.ExitProceeds.Sub(p.ExitBaseFeeCost))
+	}
+	return p.ExitProceeds.Sub(quotient(p.ExitQuantity.Mul(p.EntryCost), p.EntryQuantity))
+}

@@ -1,0 +1,203 @@
+package projection
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
+	optionsv1 "github.com/robson/robson/proto/gen/go/robson/options/v1"
+)
+
+// RulesVersion names this set of rules. State that other rules have folded is not continued but folded anew; it goes up
+// with every change of Fold that gives another state for the same log.
+const RulesVersion = 1
+
+// reasonComesLater is the reason of a refusal to record what nothing here can fold yet.
+const reasonComesLater = "COMES_LATER"
+
+// rule is what an event type does.
+type rule struct {
+	// check is for what we decide; nil for facts and records.
+	check func(*reader) error
+	// fold is nil for an event that changes no table.
+	fold func(*change)
+	// later stops producers, not readers: the type is in the contract, its tables are not built yet.
+	later bool
+}
+
+// rules declares every event type of the taxonomy.
+var rules = map[string]rule{
+	"ORDER_SUBMITTED": decides((*reader).checkSubmitted, (*change).foldSubmitted),
+	"ORDER_ACKED":     reports((*change).foldAcked),
+	"FILL_RECEIVED":   reports((*change).foldFill),
+	"ORDER_REJECTED":  reports((*change).foldRejected),
+	"ORDER_CANCELED":  reports((*change).foldCanceled),
+	"ORDER_EXPIRED":   reports((*change).foldExpired),
+
+	"POSITION_OPENED":       decides((*reader).checkOpened, (*change).foldOpened),
+	"POSITION_CLOSED":       decides((*reader).checkClosed, (*change).foldClosed),
+	"POSITION_ARMED":        decides((*reader).checkArmed, (*change).foldArmed),
+	"POSITION_DISARMED":     decides((*reader).checkDisarmed, (*change).foldDisarmed),
+	"TRAILING_STOP_UPDATED": decides((*reader).checkStopUpdated, (*change).foldStopUpdated),
+	"EXIT_TRIGGERED":        decides((*reader).checkExitTriggered, (*change).foldExitTriggered),
+
+	"DECISION_PROPOSED": decides((*reader).checkProposed, (*change).foldProposed),
+	"INTENT_CREATED":    decides((*reader).checkIntent, (*change).foldIntent),
+
+	"RISK_CHECK_PASSED":   decides((*reader).checkRiskPassed, (*change).foldRiskPassed),
+	"RISK_CHECK_FAILED":   decides((*reader).checkRiskFailed, (*change).foldRiskFailed),
+	"RISK_LIMIT_EXCEEDED": decides((*reader).checkLimitExceeded, (*change).foldLimitExceeded),
+
+	"BALANCE_SAMPLED":  reports((*change).foldSampled),
+	"BALANCE_ADJUSTED": reports((*change).foldAdjusted),
+
+	"STRATEGY_REGISTERED": decides((*reader).checkStrategyRegistered, (*change).foldStrategyRegistered),
+	"STRATEGY_ENABLED":    decides((*reader).checkStrategyEnabled, (*change).foldStrategyEnabled),
+	"STRATEGY_DISABLED":   decides((*reader).checkStrategyDisabled, (*change).foldStrategyDisabled),
+	"STRATEGY_UPDATED":    decides((*reader).checkStrategyUpdated, (*change).foldStrategyUpdated),
+
+	"SIGNAL_DETECTED":         decides((*reader).checkSignalDetected, (*change).foldSignalDetected),
+	"TECHNICAL_STOP_ANALYZED": {later: true},
+	"SIGNAL_ACCEPTED":         decides((*reader).checkSignalAccepted, (*change).foldSignalAccepted),
+	"SIGNAL_REJECTED":         decides((*reader).checkSignalRejected, (*change).foldSignalRejected),
+	"SIGNAL_EXPIRED":          decides((*reader).checkSignalExpired, (*change).foldSignalExpired),
+
+	// The connector's dealings are for people and for search; no table shows them yet.
+	"EXCHANGE_CONNECTED":       {},
+	"EXCHANGE_DISCONNECTED":    {},
+	"EXCHANGE_REQUEST_FAILED":  {},
+	"EXCHANGE_STATE_UNCERTAIN": reports((*change).foldUncertain),
+	"EXCHANGE_RATE_LIMITED":    {},
+
+	"MARGIN_TRANSFERRED":   reports((*change).foldTransferred),
+	"MARGIN_BORROWED":      reports((*change).foldBorrowed),
+	"MARGIN_REPAID":        reports((*change).foldRepaid),
+	"MARGIN_LEVEL_SAMPLED": {later: true},
+
+	"RECONCILIATION_COMPLETED": {later: true},
+	"DISCREPANCY_DETECTED":     reports((*change).foldDiscrepancy),
+	"SNAPSHOT_CREATED":         {later: true},
+	"PROJECTION_REBUILT":       {later: true},
+
+	"TENANT_CREATED":      decides((*reader).checkTenantCreated, (*change).foldTenantCreated),
+	"ACCOUNT_REGISTERED":  decides((*reader).checkAccountRegistered, (*change).foldAccountRegistered),
+	"CREDENTIALS_ROTATED": {later: true},
+}
+
+// reports makes the rule of a fact or a record.
+func reports[P proto.Message](fold func(*change, P)) rule {
+	return rule{fold: func(c *change) {
+		if p, ok := payloadOf[P](&c.reader); ok {
+			fold(c, p)
+		}
+	}}
+}
+
+// decides makes the rule of a decision.
+func decides[P proto.Message](check func(*reader, P) error, fold func(*change, P)) rule {
+	r := reports(fold)
+	r.check = func(r *reader) error {
+		if p, ok := payloadOf[P](r); ok {
+			return check(r, p)
+		}
+		return nil
+	}
+	return r
+}
+
+func payloadOf[P proto.Message](r *reader) (P, bool) {
+	p, ok := r.ev.Payload.(P)
+	if !ok {
+		r.fail("the payload of %s is a %T", r.ev.Type, r.ev.Payload)
+	}
+	return p, ok
+}
+
+func (r *reader) check() error {
+	rule, declared := rules[r.ev.Type]
+	if !declared {
+		return invalid("payload", "%s is not an event type", r.ev.Type)
+	}
+	if err := r.checkPlace(); err != nil {
+		return err
+	}
+	if rule.later {
+		return refused(reasonComesLater, "%s is not recorded yet", r.ev.Type)
+	}
+	if rule.check == nil {
+		return nil
+	}
+	return rule.check(r)
+}
+
+func (c *change) fold() {
+	rule, declared := rules[c.ev.Type]
+	switch {
+	case !declared:
+		c.fail("%s is not an event type", c.ev.Type)
+	case rule.fold != nil:
+		rule.fold(c)
+	}
+}
+
+// kinds holds what the contract says of each event type.
+var kinds = func() map[string]*optionsv1.Event {
+	m := map[string]*optionsv1.Event{}
+	fields := (&eventv1.Payload{}).ProtoReflect().Descriptor().Oneofs().ByName("kind").Fields()
+	for i := range fields.Len() {
+		option, ok := proto.GetExtension(fields.Get(i).Message().Options(), optionsv1.E_Event).(*optionsv1.Event)
+		if !ok {
+			panic(fmt.Sprintf("projection: payload %s has no event option", fields.Get(i).Name()))
+		}
+		m[option.GetType()] = option
+	}
+	return m
+}()
+
+// checkPlace refuses an event in a stream of a kind that does not hold it, or of another thing than it names.
+func (r *reader) checkPlace() error {
+	kind, id, found := strings.Cut(r.ev.StreamKey, ":")
+	streams := kinds[r.ev.Type].GetStreams()
+	if !found || !containsText(streams, kind) {
+		return invalid("stream_key", "must be that of a %s for %s and is %s", strings.Join(streams, " or "), r.ev.Type, r.ev.StreamKey)
+	}
+	message := r.ev.Payload.ProtoReflect()
+	if field := message.Descriptor().Fields().ByName(protoreflect.Name(kind + "_id")); field != nil {
+		if named := strings.ToLower(message.Get(field).String()); named != id {
+			return invalid(kind+"_id", "must be the stream's %s and is %q", id, named)
+		}
+	}
+	if kind == "tenant" && id != r.ev.TenantID.String() {
+		return invalid("stream_key", "must be the tenant's own, tenant:%s", r.ev.TenantID)
+	}
+	return nil
+}
+
+func containsText(list []string, text string) bool {
+	for _, item := range list {
+		if item == text {
+			return true
+		}
+	}
+	return false
+}
+
+// onStream refuses an event that is not in a given stream.
+func (r *reader) onStream(kind string, id uuid.UUID) error {
+	if key := kind + ":" + id.String(); r.ev.StreamKey != key {
+		return invalid("stream_key", "must be %s and is %s", key, r.ev.StreamKey)
+	}
+	return nil
+}
+
+// first refuses an event that must begin its stream and does not.
+func (r *reader) first() error {
+	if r.ev.Seq != 1 {
+		return refused("STREAM_EXISTS", "%s must be the first event of %s, not number %d", r.ev.Type, r.ev.StreamKey, r.ev.Seq)
+	}
+	return nil
+}
