@@ -10,9 +10,6 @@ import (
 	"github.com/robson/robson/services/connector/internal/venue"
 )
 
-// ErrAccount: the account does not fit.
-var ErrAccount = fmt.Errorf("account refused by the paper venue")
-
 // Configure sets an account's fees, leverage and interest; it makes the account if the venue has not heard of it.
 func (e *Engine) Configure(config AccountConfig) error {
 	return e.update(func(c *change) error {

@@ -87,7 +87,9 @@ func (b *bench) fund(ref venue.AccountRef, asset, amount string) {
 
 func (b *bench) tick(n int) {
 	b.t.Helper()
-	_, err := b.Advance(b.t.Context(), "BTCUSDT", n)
+	market, err := b.Market("BTCUSDT")
+	require.NoError(b.t, err)
+	_, err = b.Advance(b.t.Context(), "BTCUSDT", market.Last.Sequence+int64(n))
 	require.NoError(b.t, err)
 }
 
@@ -735,6 +737,15 @@ func TestEngine_Prices(t *testing.T) {
 	market, err = b.Market("BTCUSDT")
 	require.NoError(t, err)
 	require.Zero(t, market.Left)
+	again, err := b.Advance(t.Context(), "BTCUSDT", 2)
+	require.NoError(t, err)
+	require.Equal(t, market, again, "a market that is further already stays")
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = b.Advance(canceled, "BTCUSDT", 99)
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = b.Advance(t.Context(), "NOPE", 99)
+	require.ErrorIs(t, err, venue.ErrInvalidSymbol)
 	require.Equal(t, "4", market.Last.Price.String(), "it stands still at the last price")
 	// A new path goes on counting.
 	b.market(BookConfig{}, "7")

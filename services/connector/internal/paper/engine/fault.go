@@ -71,7 +71,7 @@ func (f Fault) Validate() error {
 func (e *Engine) SetFaults(key venue.AccountKey, faults []Fault) error {
 	for _, f := range faults {
 		if err := f.Validate(); err != nil {
-			return err
+			return fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
 	}
 	e.mu.Lock()

@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,8 +17,15 @@ import (
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
 
-// ErrOpenOrders: a market cannot be exchanged under open orders.
-var ErrOpenOrders = fmt.Errorf("the symbol has open orders")
+// What the steering of markets and accounts can be refused for.
+var (
+	// ErrInvalid: a setting that makes no sense.
+	ErrInvalid = errors.New("refused by the paper venue")
+	// ErrOpenOrders: a market cannot be exchanged under open orders.
+	ErrOpenOrders = errors.New("the symbol has open orders")
+	// ErrAccount: the account does not fit.
+	ErrAccount = errors.New("account refused by the paper venue")
+)
 
 // MarketState is where a symbol's market stands.
 type MarketState struct {
@@ -66,7 +74,7 @@ func (s *state) symbol(name string) (*symbolState, error) {
 func (e *Engine) SetInstruments(instruments []venue.Instrument) error {
 	for _, instrument := range instruments {
 		if err := instrument.Validate(); err != nil {
-			return fmt.Errorf("instrument %s: %w", instrument.Symbol, err)
+			return fmt.Errorf("%w: instrument %s: %w", ErrInvalid, instrument.Symbol, err)
 		}
 	}
 	return e.update(func(c *change) error {
@@ -161,11 +169,8 @@ func (e *Engine) Load(symbol string, book BookConfig, source feed.Source, origin
 			walk.TickSize = y.Instrument.Price.Tick
 			source.Walk = &walk
 		}
-		if err := book.Validate(); err != nil {
-			return err
-		}
-		if err := source.Validate(y.Instrument.Price.Tick); err != nil {
-			return err
+		if err := cmpError(book.Validate(), source.Validate(y.Instrument.Price.Tick)); err != nil {
+			return fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
 		if len(y.open) > 0 {
 			return fmt.Errorf("load market %s: %w", symbol, ErrOpenOrders)
@@ -193,28 +198,23 @@ func (e *Engine) Pace(symbol string, pace time.Duration) (MarketState, error) {
 	return out, err
 }
 
-// Advance moves a symbol's market on by so many ticks, or to the end of its path. Each tick is a record of its own, so
-// that other requests come in between; all are durable when Advance returns.
-func (e *Engine) Advance(ctx context.Context, symbol string, ticks int) (MarketState, error) {
-	var out MarketState
-	for n := 0; n < ticks; n++ {
+// Advance moves a symbol's market on to a sequence, or to the end of its path; one that is there already stays. Each tick
+// is a record of its own, so that other requests come in between; all are durable when Advance returns.
+func (e *Engine) Advance(ctx context.Context, symbol string, to int64) (MarketState, error) {
+	for moved := true; moved; {
 		if ctx.Err() != nil {
-			return out, context.Cause(ctx)
+			return MarketState{}, context.Cause(ctx)
 		}
-		moved := false
 		_, requestErr, err := e.write(func(c *change) error {
 			y, err := c.s.symbol(symbol)
 			if err != nil {
 				return err
 			}
-			moved = e.tick(c, y)
+			moved = y.Last.Sequence < to && e.tick(c, y)
 			return nil
 		})
 		if err := cmpError(err, requestErr); err != nil {
-			return out, err
-		}
-		if !moved {
-			break
+			return MarketState{}, err
 		}
 	}
 	return e.Market(symbol)

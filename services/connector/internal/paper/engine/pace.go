@@ -29,7 +29,7 @@ func (e *Engine) RunMarkets(ctx context.Context) error {
 				at = now.Add(paces[symbol])
 			}
 			if !at.After(now) {
-				if _, err := e.Advance(ctx, symbol, 1); err != nil {
+				if err := e.step(symbol); err != nil {
 					return err
 				}
 				at = at.Add(paces[symbol])
@@ -44,6 +44,14 @@ func (e *Engine) RunMarkets(ctx context.Context) error {
 			return nil //nolint:nilerr // the end was asked for
 		}
 	}
+}
+
+// step does one tick of a market.
+func (e *Engine) step(symbol string) error {
+	return e.update(func(c *change) error {
+		e.tick(c, c.s.Symbols[symbol])
+		return nil
+	})
 }
 
 // paces lists the markets that run and have not reached their end.

@@ -78,7 +78,7 @@ func play(t *rapid.T, dir string, book BookConfig, steps []step, each func(*Engi
 		clk.Advance(s.pause)
 		switch {
 		case s.ticks > 0:
-			_, err := e.Advance(t.Context(), "BTCUSDT", s.ticks)
+			_, err := e.Advance(t.Context(), "BTCUSDT", e.s.Symbols["BTCUSDT"].Last.Sequence+int64(s.ticks))
 			require.NoError(t, err)
 		case s.cancel != "":
 			_, err = e.Cancel(s.ref, venue.CancelOrder{Symbol: "BTCUSDT", ClientOrderID: s.cancel})
