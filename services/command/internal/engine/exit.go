@@ -3,13 +3,14 @@ package engine
 import (
 	"github.com/shopspring/decimal"
 
+	"github.com/robson/robson/pkg/money"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 )
 
 // IsDust says whether what is open is too little for the venue to take: below the lot step, the least quantity or
 // the least notional at a price.
 func IsDust(open, price decimal.Decimal, instrument Instrument) bool {
-	quantity := FloorToStep(open, instrument.StepSize)
+	quantity := money.FloorStep(open, instrument.StepSize)
 	return !quantity.IsPositive() ||
 		quantity.LessThan(instrument.MinQuantity) ||
 		quantity.Mul(price).LessThan(instrument.MinNotional)
@@ -26,26 +27,21 @@ func ExitQuantity(side eventv1.PositionSide, open, baseFeeRate decimal.Decimal, 
 	}
 	quantity := floorQuotient(open, arriving, instrument.StepSize)
 	if instrument.MaxQuantity.IsPositive() && quantity.GreaterThan(instrument.MaxQuantity) {
-		return FloorToStep(instrument.MaxQuantity, instrument.StepSize)
+		return money.FloorStep(instrument.MaxQuantity, instrument.StepSize)
 	}
 	return quantity
 }
 
-// ExitFill is what one trade of an exit or stop order did.
-type ExitFill struct {
-	Quantity decimal.Decimal
-	Price    decimal.Decimal
-	// BaseFee is the part of its fee that was taken in the base asset.
-	BaseFee decimal.Decimal
-}
-
-// Ledger is what a position bought, sold and paid.
+// Ledger is what a position bought, sold and paid: the sums of its fills.
 type Ledger struct {
-	Side eventv1.PositionSide
-	// EntryQuantity and EntryCost are the sums of the entry fills.
+	Side          eventv1.PositionSide
 	EntryQuantity decimal.Decimal
 	EntryCost     decimal.Decimal
-	Exits         []ExitFill
+	ExitQuantity  decimal.Decimal
+	ExitProceeds  decimal.Decimal
+	// ExitBaseFee is what the venue kept of what a short bought back, ExitBaseFeeCost what that was worth in quote.
+	ExitBaseFee     decimal.Decimal
+	ExitBaseFeeCost decimal.Decimal
 	// Fees is the sum of all fees, valued in quote.
 	Fees decimal.Decimal
 	// Open is what is still held, or owed by a short.
@@ -69,27 +65,23 @@ type Settlement struct {
 // Settle computes the P&L of a position: for a long the exits' proceeds less their share of the cost; for a short
 // the entry's proceeds for what really came back, less what that cost.
 func Settle(ledger Ledger) Settlement {
-	var quantity, quote, baseFee, baseFeeValue decimal.Decimal
-	for _, exit := range ledger.Exits {
-		quantity = quantity.Add(exit.Quantity)
-		quote = quote.Add(exit.Quantity.Mul(exit.Price))
-		baseFee = baseFee.Add(exit.BaseFee)
-		baseFeeValue = baseFeeValue.Add(exit.BaseFee.Mul(exit.Price))
-	}
-	settlement := Settlement{ClosedQuantity: quantity, Dust: ledger.Open, Fees: ledger.Fees}
-	if quantity.IsPositive() {
-		settlement.ExitPrice = Quotient(quote, quantity)
+	settlement := Settlement{ClosedQuantity: ledger.ExitQuantity, Dust: ledger.Open, Fees: ledger.Fees}
+	if ledger.ExitQuantity.IsPositive() {
+		settlement.ExitPrice = money.Div18(ledger.ExitProceeds, ledger.ExitQuantity)
 	}
 	if ledger.EntryQuantity.IsPositive() {
-		if ledger.Side == Short {
-			returned := quantity.Sub(baseFee)
-			sold := Quotient(returned.Mul(ledger.EntryCost), ledger.EntryQuantity)
-			settlement.Gross = sold.Sub(quote.Sub(baseFeeValue))
-		} else {
-			bought := Quotient(quantity.Mul(ledger.EntryCost), ledger.EntryQuantity)
-			settlement.Gross = quote.Sub(bought)
-		}
+		settlement.Gross = gross(ledger)
 	}
 	settlement.Net = settlement.Gross.Sub(settlement.Fees)
 	return settlement
+}
+
+func gross(ledger Ledger) decimal.Decimal {
+	if ledger.Side == Short {
+		returned := ledger.ExitQuantity.Sub(ledger.ExitBaseFee)
+		sold := money.Div18(returned.Mul(ledger.EntryCost), ledger.EntryQuantity)
+		return sold.Sub(ledger.ExitProceeds.Sub(ledger.ExitBaseFeeCost))
+	}
+	bought := money.Div18(ledger.ExitQuantity.Mul(ledger.EntryCost), ledger.EntryQuantity)
+	return ledger.ExitProceeds.Sub(bought)
 }

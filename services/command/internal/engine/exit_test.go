@@ -6,6 +6,8 @@ import (
 	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/robson/robson/pkg/money"
 )
 
 // s2 is the position of S2 with its base-asset fees valued at their fill prices.
@@ -19,7 +21,7 @@ func TestSettle_LongS3(t *testing.T) {
 	equal(t, "0.06659", quantity)
 
 	ledger := s2()
-	ledger.Exits = []ExitFill{{Quantity: quantity, Price: d("96500")}}
+	ledger.ExitQuantity, ledger.ExitProceeds = quantity, quantity.Mul(d("96500"))
 	ledger.Fees = ledger.Fees.Add(d("6.425935"))
 	ledger.Open = d("0.06659334").Sub(quantity)
 	got := Settle(ledger)
@@ -33,7 +35,7 @@ func TestSettle_LongS3(t *testing.T) {
 	// cash change + dust at cost, with the unrounded average
 	cash := d("6425.935").Sub(d("6.425935")).Sub(d("6333.42483"))
 	equal(t, "86.084235", cash)
-	dustAtCost := Quotient(got.Dust.Mul(ledger.EntryCost), ledger.EntryQuantity)
+	dustAtCost := money.Div18(got.Dust.Mul(ledger.EntryCost), ledger.EntryQuantity)
 	equal(t, "0.31733632", dustAtCost.RoundBank(8))
 	require.True(t, cash.Add(dustAtCost).Sub(got.Net).Abs().LessThanOrEqual(decimal.New(1, -18)))
 }
@@ -46,8 +48,9 @@ func TestSettle_ShortMirror(t *testing.T) {
 	equal(t, "0.06672", quantity) // 0.06666 / 0.999 = 0.0667267..., rounded down
 
 	baseFee := d("0.00006672")
-	ledger.Exits = []ExitFill{{Quantity: quantity, Price: d("93000"), BaseFee: baseFee}}
-	ledger.Fees = ledger.Fees.Add(baseFee.Mul(d("93000")))
+	ledger.ExitQuantity, ledger.ExitProceeds = quantity, quantity.Mul(d("93000"))
+	ledger.ExitBaseFee, ledger.ExitBaseFeeCost = baseFee, baseFee.Mul(d("93000"))
+	ledger.Fees = ledger.Fees.Add(ledger.ExitBaseFeeCost)
 	ledger.Open = d("0.06666").Sub(quantity.Sub(baseFee))
 	got := Settle(ledger)
 
@@ -58,7 +61,7 @@ func TestSettle_ShortMirror(t *testing.T) {
 	equal(t, "134.031317", got.Gross.RoundBank(6))
 	// cash change less the owed dust at cost
 	cash := d("6333.42483").Sub(d("6.33342483")).Sub(quantity.Mul(d("93000")))
-	owedAtCost := Quotient(got.Dust.Mul(ledger.EntryCost), ledger.EntryQuantity)
+	owedAtCost := money.Div18(got.Dust.Mul(ledger.EntryCost), ledger.EntryQuantity)
 	require.True(t, cash.Sub(owedAtCost).Sub(got.Net).Abs().LessThanOrEqual(decimal.New(1, -18)),
 		"cash %s - owed %s = net %s", cash, owedAtCost, got.Net)
 	require.True(t, IsDust(got.Dust, d("93000"), btcusdt()))
@@ -83,15 +86,16 @@ func TestSettle_NetIsCash(t *testing.T) {
 		ledger.Fees = quoteFee
 		cash := cost.Sub(quoteFee)
 		for range rapid.IntRange(0, 4).Draw(t, "exits") {
-			exit := ExitFill{Quantity: amount("exit", 100_000, 5), Price: amount("price", 10_000_000, 2)}
-			exit.BaseFee = exit.Quantity.Mul(d("0.001"))
-			ledger.Exits = append(ledger.Exits, exit)
-			ledger.Fees = ledger.Fees.Add(exit.BaseFee.Mul(exit.Price))
-			ledger.Open = ledger.Open.Sub(exit.Quantity).Add(exit.BaseFee)
-			cash = cash.Sub(exit.Quantity.Mul(exit.Price))
+			bought, price := amount("exit", 100_000, 5), amount("price", 10_000_000, 2)
+			baseFee := bought.Mul(d("0.001"))
+			ledger.ExitQuantity, ledger.ExitProceeds = ledger.ExitQuantity.Add(bought), ledger.ExitProceeds.Add(bought.Mul(price))
+			ledger.ExitBaseFee, ledger.ExitBaseFeeCost = ledger.ExitBaseFee.Add(baseFee), ledger.ExitBaseFeeCost.Add(baseFee.Mul(price))
+			ledger.Fees = ledger.Fees.Add(baseFee.Mul(price))
+			ledger.Open = ledger.Open.Sub(bought).Add(baseFee)
+			cash = cash.Sub(bought.Mul(price))
 		}
 		got := Settle(ledger)
-		owedAtCost := Quotient(ledger.Open.Mul(cost), quantity)
+		owedAtCost := money.Div18(ledger.Open.Mul(cost), quantity)
 		require.True(t, cash.Sub(owedAtCost).Sub(got.Net).Abs().LessThanOrEqual(decimal.New(2, -18)))
 	})
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/shopspring/decimal"
+
+	"github.com/robson/robson/pkg/money"
 )
 
 // The gates, in the order in which they are checked and reported. A strategy's own limits follow the account's
@@ -87,7 +89,7 @@ func distanceCheck(signal Signal, policy Policy, sizing Sizing) Check {
 		return check(GateStopDistance, policy.StopMaxPercent, decimal.Zero, false, "an entry price above zero is needed")
 	}
 	scaled := sizing.Distance.Mul(hundred)
-	percent := Quotient(scaled, signal.Entry)
+	percent := money.Div18(scaled, signal.Entry)
 	if scaled.LessThan(policy.StopMinPercent.Mul(signal.Entry)) {
 		return check(GateStopDistance, policy.StopMinPercent, percent, false,
 			"stop is too tight: %s %% of entry, at least %s %% is needed", percent.StringFixedBank(4), policy.StopMinPercent)

@@ -3,6 +3,7 @@ package engine
 import (
 	"github.com/shopspring/decimal"
 
+	"github.com/robson/robson/pkg/money"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 )
 
@@ -35,7 +36,7 @@ func Size(signal Signal, policy Policy, instrument Instrument) Sizing {
 	if sizing.Distance.IsZero() || signal.Entry.Sign() <= 0 {
 		return sizing
 	}
-	sizing.RawQuantity = Quotient(sizing.MaxRisk, sizing.Distance)
+	sizing.RawQuantity = money.Div18(sizing.MaxRisk, sizing.Distance)
 	sizing.Quantity = floorQuotient(sizing.MaxRisk, sizing.Distance, instrument.StepSize)
 
 	// At equality the risk is named: the cap took nothing away.
@@ -44,7 +45,7 @@ func Size(signal Signal, policy Policy, instrument Instrument) Sizing {
 		sizing.Limit = eventv1.QuantityLimit_QUANTITY_LIMIT_MARGIN
 	}
 	if instrument.MaxQuantity.IsPositive() && sizing.Quantity.GreaterThan(instrument.MaxQuantity) {
-		sizing.Quantity = FloorToStep(instrument.MaxQuantity, instrument.StepSize)
+		sizing.Quantity = money.FloorStep(instrument.MaxQuantity, instrument.StepSize)
 		sizing.Limit = eventv1.QuantityLimit_QUANTITY_LIMIT_MAX_QTY
 	}
 	sizing.PlannedRisk = sizing.Quantity.Mul(sizing.Distance)

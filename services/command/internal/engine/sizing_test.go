@@ -73,29 +73,3 @@ func TestSize_Properties(t *testing.T) {
 		}
 	})
 }
-
-func TestQuotient_HalfEven(t *testing.T) {
-	t.Parallel()
-	tests := []struct{ num, den, want string }{
-		{"1", "3", "0.333333333333333333"},
-		{"2", "3", "0.666666666666666667"},
-		{"-2", "3", "-0.666666666666666667"},
-		{"0.000000000000000001", "2", "0"},
-		{"0.000000000000000003", "2", "0.000000000000000002"},
-		{"-0.000000000000000003", "2", "-0.000000000000000002"},
-		{"0.000000000000000005", "2", "0.000000000000000002"},
-		{"6333.42483", "0.06666", "95010.873537353735373537"},
-		{"10", "4", "2.5"},
-	}
-	for _, test := range tests {
-		equal(t, test.want, Quotient(d(test.num), d(test.den)))
-	}
-}
-
-func TestTicks(t *testing.T) {
-	t.Parallel()
-	equal(t, "93350.12", FloorToTick(d("93350.129"), d("0.01")))
-	equal(t, "93350.13", CeilToTick(d("93350.121"), d("0.01")))
-	equal(t, "93350.12", CeilToTick(d("93350.12"), d("0.01")))
-	equal(t, "93350.129", FloorToTick(d("93350.129"), decimal.Zero))
-}

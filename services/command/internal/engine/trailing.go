@@ -5,6 +5,7 @@ import (
 
 	"github.com/shopspring/decimal"
 
+	"github.com/robson/robson/pkg/money"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 )
 
@@ -85,7 +86,7 @@ func (s Stop) follow(extreme decimal.Decimal) decimal.Decimal {
 	if gain.LessThan(s.Distance) {
 		return s.Price
 	}
-	return s.away(s.Technical, FloorToStep(gain, s.Distance))
+	return s.away(s.Technical, money.FloorStep(gain, s.Distance))
 }
 
 // away is the price at a distance in the position's favour; a negative distance goes against it.

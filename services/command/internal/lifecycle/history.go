@@ -23,8 +23,6 @@ type Fill struct {
 	Cause
 	Quantity decimal.Decimal
 	Price    decimal.Decimal
-	Fee      decimal.Decimal
-	FeeAsset string
 }
 
 // OrderHistory is what happened to one order.
@@ -127,11 +125,7 @@ func fillOf(cause Cause, fill *eventv1.FillReceived) Fill {
 		cause.OccurredAt = fill.GetFilledAt().AsTime()
 	}
 	return Fill{
-		Cause:    cause,
-		Quantity: amount(fill.GetFillQuantity()),
-		Price:    amount(fill.GetFillPrice()),
-		Fee:      amount(fill.GetFee()),
-		FeeAsset: fill.GetFeeAsset(),
+		Cause: cause, Quantity: amount(fill.GetFillQuantity()), Price: amount(fill.GetFillPrice()),
 	}
 }
 

@@ -73,11 +73,7 @@ func exit(s State) []Step {
 
 // closePosition settles a position of which only dust is left.
 func closePosition(s State) []Step {
-	cause := s.History.ExitTriggered
-	ledger := engine.Ledger{
-		Side: s.Position.Side, EntryQuantity: s.Position.EntryQuantity, EntryCost: s.Position.EntryCost,
-		Fees: s.Position.TotalFees, Open: s.Position.Open,
-	}
+	position, cause := s.Position, s.History.ExitTriggered
 	var exitOrders []string
 	for i := range s.Orders {
 		order := &s.Orders[i]
@@ -86,32 +82,25 @@ func closePosition(s State) []Step {
 		for j := range history.Fills {
 			cause = latest(cause, &history.Fills[j].Cause)
 		}
-		if order.Role == entryRole || len(history.Fills) == 0 {
-			continue
-		}
-		exitOrders = append(exitOrders, order.ID)
-		for _, fill := range history.Fills {
-			ledger.Exits = append(ledger.Exits, exitFill(fill, s.Instrument.BaseAsset))
+		if order.Role != entryRole && len(history.Fills) > 0 {
+			exitOrders = append(exitOrders, order.ID)
 		}
 	}
 	if cause == nil {
 		return nil
 	}
-	settled := engine.Settle(ledger)
+	settled := engine.Settle(engine.Ledger{
+		Side: position.Side, EntryQuantity: position.EntryQuantity, EntryCost: position.EntryCost,
+		ExitQuantity: position.ExitQuantity, ExitProceeds: position.ExitProceeds,
+		ExitBaseFee: position.ExitBaseFee, ExitBaseFeeCost: position.ExitBaseFeeCost,
+		Fees: position.TotalFees, Open: position.Open,
+	})
 	payload := &eventv1.Payload{Kind: &eventv1.Payload_PositionClosed{PositionClosed: &eventv1.PositionClosed{
-		PositionId: s.Position.ID, ExitOrderIds: exitOrders,
+		PositionId: position.ID, ExitOrderIds: exitOrders,
 		ExitPrice: settled.ExitPrice.String(), ClosedQuantity: settled.ClosedQuantity.String(),
 		DustQuantity: nonNegative(settled.Dust).String(), RealizedPnl: settled.Gross.String(),
 		TotalFees: settled.Fees.String(), NetPnl: settled.Net.String(),
 		ExitReason: s.History.ExitReason, ClosedAt: timestamppb.New(cause.OccurredAt),
 	}}}
 	return []Step{decide("position_closed", *cause, payload, cause.OccurredAt)}
-}
-
-func exitFill(fill Fill, baseAsset string) engine.ExitFill {
-	exit := engine.ExitFill{Quantity: fill.Quantity, Price: fill.Price}
-	if fill.FeeAsset == baseAsset {
-		exit.BaseFee = fill.Fee
-	}
-	return exit
 }

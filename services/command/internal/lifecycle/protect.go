@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"github.com/shopspring/decimal"
 
+	"github.com/robson/robson/pkg/money"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	"github.com/robson/robson/services/command/internal/engine"
 )
@@ -52,9 +53,9 @@ func placeStop(s State, before *Intent) []Step {
 func restingPrice(s State) decimal.Decimal {
 	buffer := s.Position.TechnicalDistance.Mul(s.Settings.StopBufferFraction)
 	if s.Position.Side == engine.Short {
-		return engine.CeilToTick(s.Position.TrailingStop.Add(buffer), s.Instrument.TickSize)
+		return money.CeilStep(s.Position.TrailingStop.Add(buffer), s.Instrument.TickSize)
 	}
-	return engine.FloorToTick(s.Position.TrailingStop.Sub(buffer), s.Instrument.TickSize)
+	return money.FloorStep(s.Position.TrailingStop.Sub(buffer), s.Instrument.TickSize)
 }
 
 // stopIsOff says whether the live resting stop is to be replaced: the trailing stop has gained enough on it, a user

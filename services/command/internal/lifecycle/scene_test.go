@@ -105,6 +105,9 @@ func (s *scene) fill(orderID, quantity, price, fee, feeAsset string) {
 		position.EntryDone = order.Ended
 	} else {
 		position.Open = position.Open.Sub(d(quantity)).Add(baseFee)
+		position.ExitQuantity, position.ExitProceeds = position.ExitQuantity.Add(d(quantity)), position.ExitProceeds.Add(value)
+		position.ExitBaseFee = position.ExitBaseFee.Add(baseFee)
+		position.ExitBaseFeeCost = position.ExitBaseFeeCost.Add(baseFee.Mul(d(price)))
 	}
 }
 

@@ -36,6 +36,10 @@ type Position struct {
 	EntryDone         bool
 	EntryQuantity     decimal.Decimal
 	EntryCost         decimal.Decimal
+	ExitQuantity      decimal.Decimal
+	ExitProceeds      decimal.Decimal
+	ExitBaseFee       decimal.Decimal
+	ExitBaseFeeCost   decimal.Decimal
 	// Open is what is held, or owed by a short.
 	Open      decimal.Decimal
 	TotalFees decimal.Decimal

@@ -1,0 +1,291 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/robson/robson/pkg/fault"
+	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
+	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
+	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+	"github.com/robson/robson/services/command/internal/engine"
+	"github.com/robson/robson/services/command/internal/lifecycle"
+)
+
+// manualDetector is who saw a signal that a person gave.
+const manualDetector = "manual"
+
+// calling is a signal as it comes in, and how to act on it.
+type calling struct {
+	signalID       uuid.UUID
+	entryPrice     string // empty: the venue's last
+	stop           string
+	detector       string
+	orderType      eventv1.OrderType
+	signalExpires  *timestamppb.Timestamp
+	entryExpiresAt *timestamppb.Timestamp
+}
+
+// OpenPosition implements commandv1.TradingServiceServer.
+func (s *Server) OpenPosition(ctx context.Context, in *commandv1.OpenPositionRequest) (*commandv1.OpenPositionResponse, error) {
+	wish := arming{
+		accountID: in.GetAccountId(), strategyID: in.GetStrategyId(), symbol: in.GetSymbol(), side: in.GetSide(),
+		capital: in.GetCapital(), riskPercent: in.GetRiskPercent(), trailingMode: in.GetTrailingMode(),
+	}
+	call := calling{
+		entryPrice: in.GetEntryPrice(), stop: in.GetTechnicalStop(), detector: manualDetector,
+		orderType: in.GetOrderType(), entryExpiresAt: in.GetEntryExpiresAt(),
+	}
+	req := request{method: commandv1.TradingService_OpenPosition_FullMethodName, body: in, dryRun: in.GetDryRun()}
+	res, err := s.committer.commit(ctx, req, func(ctx context.Context, who caller) (*plan, error) {
+		at, err := s.look(ctx, wish.accountID, wish.symbol, wish.strategyID, "")
+		if err != nil {
+			return nil, err
+		}
+		return s.open(at, who, wish, call)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &commandv1.OpenPositionResponse{
+		Outcome: res.outcome(), Decision: res.decision(),
+		PositionId: res.signal().GetPositionId(), SignalId: res.signal().GetSignalId(),
+	}, nil
+}
+
+// open plans all of arming, deciding and entering. A refusal is recorded and disarms the position again.
+func (s *Server) open(at *situation, who caller, wish arming, call calling) (*plan, error) {
+	armed, err := arm(at, wish, who.derive("position"))
+	if err != nil {
+		return nil, err
+	}
+	call.signalID = who.derive("signal")
+	signal, err := s.signal(at, armed, call)
+	if err != nil {
+		return nil, err
+	}
+	if err := userStop(signal); err != nil {
+		return nil, err
+	}
+	decided, approved, err := s.decide(at, who, armed, signal, call)
+	if err != nil {
+		return nil, err
+	}
+	payloads := append([]*eventv1.Payload{armedPayload(armed)}, decided...)
+	if !approved {
+		payloads = append(payloads, disarmedPayload(armed.GetPositionId(), eventv1.DisarmReason_DISARM_REASON_RISK_REFUSED, at.now))
+	}
+	planned := &plan{decidedAt: at.view.GetAsOf()}
+	planned.read(rowRisk, wish.accountID)
+	planned.read(rowStrategy, wish.strategyID)
+	planned.add(positionStream(armed.GetPositionId()), noStream(), at.now, payloads...)
+	return planned, nil
+}
+
+// signal reads a signal; its entry is the venue's last price where none is given.
+func (s *Server) signal(at *situation, armed *eventv1.PositionArmed, call calling) (engine.Signal, error) {
+	signal := engine.Signal{Side: armed.GetSide()}
+	var err error
+	if call.stop == "" {
+		return signal, fault.InvalidField("technical_stop", "is missing: without it nobody knows where the idea is wrong")
+	}
+	if signal.Stop, err = userAmount("technical_stop", call.stop); err != nil {
+		return signal, err
+	}
+	if call.entryPrice == "" {
+		if call.orderType == eventv1.OrderType_ORDER_TYPE_LIMIT {
+			return signal, fault.InvalidField("entry_price", "is needed for a limit order")
+		}
+		rows := &amounts{}
+		signal.Entry = rows.get(at.market.GetLastPrice())
+		return signal, rows.err
+	}
+	if signal.Entry, err = userAmount("entry_price", call.entryPrice); err != nil {
+		return signal, err
+	}
+	rows := &amounts{}
+	tick := rows.get(at.market.GetInstrument().GetTickSize())
+	if call.orderType == eventv1.OrderType_ORDER_TYPE_LIMIT && tick.IsPositive() && !signal.Entry.Mod(tick).IsZero() {
+		return signal, fault.InvalidField("entry_price", "must be a multiple of the symbol's tick, %s", tick)
+	}
+	return signal, rows.err
+}
+
+// userStop refuses a stop that a person cannot have meant.
+func userStop(signal engine.Signal) error {
+	switch {
+	case signal.Stop.Equal(signal.Entry):
+		return fault.InvalidField("technical_stop", "must not equal the entry price, %s", signal.Entry)
+	case !rightSide(signal) && signal.Side == engine.Short:
+		return fault.InvalidField("technical_stop", "must be above the entry price of a short, %s", signal.Entry)
+	case !rightSide(signal):
+		return fault.InvalidField("technical_stop", "must be below the entry price of a long, %s", signal.Entry)
+	default:
+		return nil
+	}
+}
+
+func rightSide(signal engine.Signal) bool {
+	if signal.Side == engine.Short {
+		return signal.Stop.GreaterThan(signal.Entry)
+	}
+	return signal.Stop.LessThan(signal.Entry)
+}
+
+// decide lets the engine decide and tells the events of its decision, from the signal to the intent or the refusal.
+func (s *Server) decide(
+	at *situation, who caller, armed *eventv1.PositionArmed, signal engine.Signal, call calling,
+) ([]*eventv1.Payload, bool, error) {
+	orderType := call.orderType
+	if orderType == eventv1.OrderType_ORDER_TYPE_UNSPECIFIED {
+		orderType = eventv1.OrderType_ORDER_TYPE_MARKET
+	}
+	if orderType != eventv1.OrderType_ORDER_TYPE_MARKET && orderType != eventv1.OrderType_ORDER_TYPE_LIMIT {
+		return nil, false, fault.InvalidField("order_type", "must be MARKET or LIMIT")
+	}
+	in, err := engineInput(at, armed, signal, orderType)
+	if err != nil {
+		return nil, false, err
+	}
+	decision, err := engine.Decide(in)
+	if err != nil {
+		return nil, false, fault.Wrap(err, fault.Corrupt, "ENGINE_CONTRADICTION", "decide on signal %s", call.signalID)
+	}
+	proposal := proposed(who, armed, call, in, decision)
+	payloads := []*eventv1.Payload{
+		detectedPayload(armed, signal, call, at.now),
+		{Kind: &eventv1.Payload_DecisionProposed{DecisionProposed: proposal}},
+	}
+	if !decision.Approved() {
+		return append(payloads, checkFailed(who, armed, proposal.GetDecisionId(), decision)), false, nil
+	}
+	return append(payloads,
+		checkPassed(who, armed, proposal.GetDecisionId(), decision),
+		s.entryIntent(at.now, who, armed, proposal, orderType, call.entryExpiresAt),
+	), true, nil
+}
+
+// engineInput gathers what the engine decides on.
+func engineInput(at *situation, armed *eventv1.PositionArmed, signal engine.Signal, orderType eventv1.OrderType) (engine.Input, error) {
+	rows := &amounts{}
+	positionID, err := uuid.Parse(armed.GetPositionId())
+	if err != nil {
+		return engine.Input{}, fault.Wrap(err, fault.Corrupt, "ROW_ID", "read position id %q", armed.GetPositionId())
+	}
+	in := engine.Input{
+		Signal: signal,
+		Policy: engine.Policy{
+			Capital: rows.get(armed.GetCapital()), RiskPercent: rows.get(armed.GetRiskPercent()),
+			StopMinPercent: rows.or(at.view.GetStrategy().GetStopMinPct(), stopMinPercent),
+			StopMaxPercent: rows.or(at.view.GetStrategy().GetStopMaxPct(), stopMaxPercent),
+		},
+		Instrument: rows.instrument(at.market, orderType, signal.Entry),
+		Strategy:   rows.strategy(at.view),
+		Now:        at.now,
+	}
+	in.Account = rows.account(at.view, wallet(at.view.GetAccount(), armed.GetSymbol()), in.Instrument.QuoteAsset)
+	in.Account.Duplicates = duplicates(at.view, armed.GetSymbol(), armed.GetSide(), positionID)
+	return in, rows.err
+}
+
+// entryIntent is the intent to enter, to be ended unsent once its signal is stale.
+func (s *Server) entryIntent(
+	now time.Time, who caller, armed *eventv1.PositionArmed, proposal *eventv1.DecisionProposed,
+	orderType eventv1.OrderType, expires *timestamppb.Timestamp,
+) *eventv1.Payload {
+	id := who.derive("intent")
+	intent := &eventv1.IntentCreated{
+		IntentId: id.String(), PositionId: armed.GetPositionId(), AccountId: armed.GetAccountId(),
+		DecisionId: proposal.GetDecisionId(), IntentType: eventv1.IntentType_INTENT_TYPE_ENTRY,
+		Symbol: armed.GetSymbol(), Side: eventv1.Side_SIDE_BUY, OrderType: orderType,
+		Quantity: proposal.GetQuantity(), ClientOrderId: lifecycle.ClientOrderID(lifecycle.OrderID(id, 1)),
+		ExpiresAt: expires, Reason: "signal",
+	}
+	if armed.GetSide() == eventv1.PositionSide_POSITION_SIDE_SHORT {
+		intent.Side = eventv1.Side_SIDE_SELL
+	}
+	if orderType == eventv1.OrderType_ORDER_TYPE_LIMIT {
+		intent.Price, intent.TimeInForce = proposal.GetEntryPrice(), eventv1.TimeInForce_TIME_IN_FORCE_GTC
+	}
+	if intent.GetExpiresAt() == nil {
+		intent.ExpiresAt = timestamppb.New(now.Add(s.config.EntryValidity))
+	}
+	return &eventv1.Payload{Kind: &eventv1.Payload_IntentCreated{IntentCreated: intent}}
+}
+
+// SubmitSignal implements commandv1.TradingServiceServer.
+func (s *Server) SubmitSignal(ctx context.Context, in *commandv1.SubmitSignalRequest) (*commandv1.SubmitSignalResponse, error) {
+	call := calling{
+		entryPrice: in.GetEntryPrice(), stop: in.GetTechnicalStop(), detector: in.GetDetector(), signalExpires: in.GetExpiresAt(),
+		entryExpiresAt: in.GetExpiresAt(),
+	}
+	if call.detector == "" {
+		call.detector = manualDetector
+	}
+	req := request{method: commandv1.TradingService_SubmitSignal_FullMethodName, body: in, dryRun: in.GetDryRun()}
+	res, err := s.committer.commit(ctx, req, func(ctx context.Context, who caller) (*plan, error) {
+		call.signalID = who.derive("signal")
+		if in.GetSignalId() != "" {
+			id, err := uuid.Parse(in.GetSignalId())
+			if err != nil {
+				return nil, fault.InvalidField("signal_id", "must be a UUID")
+			}
+			call.signalID = id
+		}
+		at, position, err := s.lookAt(ctx, in.GetPositionId())
+		if err != nil {
+			return nil, err
+		}
+		return s.answerSignal(at, who, position, call)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &commandv1.SubmitSignalResponse{
+		Outcome: res.outcome(), Decision: res.decision(),
+		PositionId: res.signal().GetPositionId(), SignalId: res.signal().GetSignalId(),
+	}, nil
+}
+
+// answerSignal decides on a signal for an armed position. A person's mistake is an error; a detector's is recorded.
+func (s *Server) answerSignal(at *situation, who caller, position *projectorv1.Position, call calling) (*plan, error) {
+	armed := &eventv1.PositionArmed{
+		PositionId: position.GetPositionId(), AccountId: position.GetAccountId(), StrategyId: position.GetStrategyId(),
+		Symbol: position.GetSymbol(), Side: position.GetSide(), Capital: position.GetCapital(), RiskPercent: position.GetRiskPercent(),
+	}
+	signal, err := s.signal(at, armed, call)
+	if err != nil {
+		return nil, err
+	}
+	planned := &plan{decidedAt: at.view.GetAsOf()}
+	planned.read(rowPosition, armed.GetPositionId())
+	reject := func(reason eventv1.SignalRejection, otherwise error) (*plan, error) {
+		if call.detector == manualDetector {
+			return nil, otherwise
+		}
+		planned.add(positionStream(armed.GetPositionId()), exists(), at.now,
+			detectedPayload(armed, signal, call, at.now), rejectedPayload(armed, call, reason))
+		return planned, nil
+	}
+	if position.GetState() != projectorv1.PositionState_POSITION_STATE_ARMED {
+		return reject(eventv1.SignalRejection_SIGNAL_REJECTION_POSITION_NOT_ARMED, wrongState(position, "a signal needs an armed position"))
+	}
+	if err := userStop(signal); err != nil {
+		return reject(eventv1.SignalRejection_SIGNAL_REJECTION_WRONG_SIDE, err)
+	}
+	if call.signalExpires != nil && call.signalExpires.AsTime().Before(at.now) {
+		return nil, fault.New(fault.Refused, "SIGNAL_EXPIRED", "signal %s expired at %s, it is %s at the venue", call.signalID,
+			call.signalExpires.AsTime().Format(time.RFC3339), at.now.Format(time.RFC3339))
+	}
+	payloads, _, err := s.decide(at, who, armed, signal, call)
+	if err != nil {
+		return nil, err
+	}
+	planned.read(rowRisk, armed.GetAccountId())
+	planned.read(rowStrategy, armed.GetStrategyId())
+	planned.add(positionStream(armed.GetPositionId()), exists(), at.now, payloads...)
+	return planned, nil
+}

@@ -1,0 +1,91 @@
+package server
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/robson/robson/pkg/fault"
+	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
+	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
+	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+)
+
+// panicPositionsMax is how many positions one RISK_LIMIT_EXCEEDED can list; more need more of them.
+const panicPositionsMax = 100
+
+// Panic implements commandv1.TradingServiceServer. It only says what is to be closed; the process manager closes each
+// position under a command id of its own. The account's risk row moves with it, so an opening in flight is aborted.
+func (s *Server) Panic(ctx context.Context, in *commandv1.PanicRequest) (*commandv1.PanicResponse, error) {
+	req := request{method: commandv1.TradingService_Panic_FullMethodName, body: in, dryRun: in.GetDryRun()}
+	res, err := s.committer.commit(ctx, req, func(ctx context.Context, who caller) (*plan, error) {
+		view, now, err := s.lookAtAccount(ctx, in.GetAccountId())
+		if err != nil {
+			return nil, err
+		}
+		planned := &plan{decidedAt: view.GetAsOf()}
+		planned.read(rowRisk, in.GetAccountId())
+		planned.add(accountStream(in.GetAccountId()), exists(), now, panicPayloads(who, in, view)...)
+		return planned, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	response := &commandv1.PanicResponse{Outcome: res.outcome()}
+	for _, event := range res.events {
+		response.PositionIds = append(response.PositionIds, event.payload.GetRiskLimitExceeded().GetPositionIds()...)
+	}
+	return response, nil
+}
+
+// panicPayloads lists every position of the account, or of the symbol, that has not ended and is not being left.
+func panicPayloads(who caller, in *commandv1.PanicRequest, view *projectorv1.GetDecisionViewResponse) []*eventv1.Payload {
+	var ids []string
+	for _, position := range view.GetOpenPositions() {
+		if (in.GetSymbol() == "" || position.GetSymbol() == in.GetSymbol()) && !exiting(position) {
+			ids = append(ids, position.GetPositionId())
+		}
+	}
+	var payloads []*eventv1.Payload
+	for part := range slices.Chunk(append(ids, ""), panicPositionsMax) {
+		occasion := who.derive(fmt.Sprintf("panic/%d", len(payloads)))
+		payloads = append(payloads, &eventv1.Payload{Kind: &eventv1.Payload_RiskLimitExceeded{RiskLimitExceeded: &eventv1.RiskLimitExceeded{
+			AccountId: in.GetAccountId(), LimitName: eventv1.LimitName_LIMIT_NAME_OPERATOR, Limit: "0", Value: "0",
+			Action: eventv1.LimitAction_LIMIT_ACTION_PANIC_CLOSE, Period: hex.EncodeToString(occasion[:]),
+			Symbol: in.GetSymbol(), PositionIds: slices.DeleteFunc(slices.Clone(part), func(id string) bool { return id == "" }),
+			Note: in.GetNote(),
+		}}})
+	}
+	return payloads
+}
+
+// ResetRiskLimit implements commandv1.SetupServiceServer.
+func (s *Server) ResetRiskLimit(ctx context.Context, in *commandv1.ResetRiskLimitRequest) (*commandv1.ResetRiskLimitResponse, error) {
+	req := request{method: commandv1.SetupService_ResetRiskLimit_FullMethodName, body: in, dryRun: in.GetDryRun()}
+	name := strings.ToLower(strings.TrimPrefix(in.GetLimitName().String(), "LIMIT_NAME_"))
+	res, err := s.committer.commit(ctx, req, func(ctx context.Context, who caller) (*plan, error) {
+		view, now, err := s.lookAtAccount(ctx, in.GetAccountId())
+		if err != nil {
+			return nil, err
+		}
+		if _, set := view.GetAccountRisk().GetHalts()[name+"|"+in.GetPeriod()]; !set {
+			return nil, fault.New(fault.Refused, "LIMIT_NOT_SET", "limit %s of %s is not set on the account", name, in.GetPeriod())
+		}
+		planned := &plan{decidedAt: view.GetAsOf()}
+		planned.read(rowRisk, in.GetAccountId())
+		planned.add(accountStream(in.GetAccountId()), exists(), now, &eventv1.Payload{
+			Kind: &eventv1.Payload_RiskLimitExceeded{RiskLimitExceeded: &eventv1.RiskLimitExceeded{
+				AccountId: in.GetAccountId(), LimitName: in.GetLimitName(), Limit: "0", Value: "0",
+				Action: eventv1.LimitAction_LIMIT_ACTION_HALT_ENTRIES, Period: in.GetPeriod(),
+				ClearedBy: who.subject, Note: in.GetNote(),
+			}},
+		})
+		return planned, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &commandv1.ResetRiskLimitResponse{Outcome: res.outcome()}, nil
+}

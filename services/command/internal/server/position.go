@@ -1,0 +1,195 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/shopspring/decimal"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/robson/robson/pkg/fault"
+	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
+	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
+	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+	"github.com/robson/robson/services/command/internal/lifecycle"
+)
+
+// ClosePosition implements commandv1.TradingServiceServer.
+func (s *Server) ClosePosition(ctx context.Context, in *commandv1.ClosePositionRequest) (*commandv1.ClosePositionResponse, error) {
+	req := request{method: commandv1.TradingService_ClosePosition_FullMethodName, body: in, dryRun: in.GetDryRun()}
+	already := false
+	res, err := s.committer.commit(ctx, req, func(ctx context.Context, _ caller) (*plan, error) {
+		at, position, err := s.lookAt(ctx, in.GetPositionId())
+		if err != nil {
+			return nil, err
+		}
+		planned := &plan{decidedAt: at.view.GetAsOf()}
+		if already = exiting(position); already {
+			return planned, nil
+		}
+		if !enteredOrEntering(position) {
+			return nil, wrongState(position, "only a position that is entered can be closed; use DisarmPosition for an armed one")
+		}
+		planned.read(rowPosition, position.GetPositionId())
+		planned.add(positionStream(position.GetPositionId()), exists(), at.now, ExitPayload(ExitParams{
+			Position: position, Reason: eventv1.ExitReason_EXIT_REASON_USER_CLOSE, Price: at.market.GetLastPrice(), At: at.now,
+		}))
+		return planned, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &commandv1.ClosePositionResponse{Outcome: res.outcome(), AlreadyExiting: already && !res.duplicate}, nil
+}
+
+// enteredOrEntering says whether there is or may come something to leave.
+func enteredOrEntering(position *projectorv1.Position) bool {
+	switch position.GetState() {
+	case projectorv1.PositionState_POSITION_STATE_ENTERING, projectorv1.PositionState_POSITION_STATE_ACTIVE,
+		projectorv1.PositionState_POSITION_STATE_ERROR:
+		return true
+	default:
+		return false
+	}
+}
+
+// exiting says whether the position is being left already.
+func exiting(position *projectorv1.Position) bool {
+	return position.GetState() == projectorv1.PositionState_POSITION_STATE_EXITING ||
+		position.GetState() == projectorv1.PositionState_POSITION_STATE_ERROR && position.GetExitTriggers() > 0
+}
+
+// ExitParams say which exit is triggered.
+type ExitParams struct {
+	Position *projectorv1.Position
+	Reason   eventv1.ExitReason
+	// Price is the market's at the time.
+	Price string
+	At    time.Time
+}
+
+// ExitPayload is the event that triggers an exit of all that is open.
+func ExitPayload(params ExitParams) *eventv1.Payload {
+	open := params.Position.GetCurrentQuantity()
+	if open == "" {
+		open = "0"
+	}
+	return &eventv1.Payload{Kind: &eventv1.Payload_ExitTriggered{ExitTriggered: &eventv1.ExitTriggered{
+		PositionId: params.Position.GetPositionId(), Reason: params.Reason, TriggerPrice: params.Price,
+		StopPrice: params.Position.GetTrailingStopPrice(), Quantity: open, TriggeredAt: timestamppb.New(params.At),
+	}}}
+}
+
+// MoveStop implements commandv1.TradingServiceServer.
+func (s *Server) MoveStop(ctx context.Context, in *commandv1.MoveStopRequest) (*commandv1.MoveStopResponse, error) {
+	req := request{method: commandv1.TradingService_MoveStop_FullMethodName, body: in, dryRun: in.GetDryRun()}
+	res, err := s.committer.commit(ctx, req, func(ctx context.Context, who caller) (*plan, error) {
+		wanted, err := userAmount("new_stop", in.GetNewStop())
+		if err != nil {
+			return nil, err
+		}
+		at, position, err := s.lookAt(ctx, in.GetPositionId())
+		if err != nil {
+			return nil, err
+		}
+		if position.GetState() != projectorv1.PositionState_POSITION_STATE_ACTIVE {
+			return nil, wrongState(position, "only an active position has a stop to move")
+		}
+		moved, err := moveStop(at, position, wanted)
+		if err != nil {
+			return nil, err
+		}
+		moved.PriceEventId = lifecycle.UserPriceEvent + who.commandID.String()
+		planned := &plan{decidedAt: at.view.GetAsOf()}
+		planned.read(rowPosition, position.GetPositionId())
+		planned.add(positionStream(position.GetPositionId()), exists(), at.now,
+			&eventv1.Payload{Kind: &eventv1.Payload_TrailingStopUpdated{TrailingStopUpdated: moved}})
+		return planned, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &commandv1.MoveStopResponse{Outcome: res.outcome()}, nil
+}
+
+// moveStop checks that a stop moves in the position's favour and not onto the market.
+func moveStop(at *situation, position *projectorv1.Position, wanted decimal.Decimal) (*eventv1.TrailingStopUpdated, error) {
+	rows := &amounts{}
+	standing, extreme := rows.get(position.GetTrailingStopPrice()), rows.get(position.GetFavorableExtreme())
+	price := rows.get(at.market.GetLastPrice())
+	if rows.err != nil {
+		return nil, rows.err
+	}
+	better, short := wanted.GreaterThan(standing), position.GetSide() == eventv1.PositionSide_POSITION_SIDE_SHORT
+	hit, best := wanted.GreaterThanOrEqual(price), decimal.Max(extreme, price)
+	if short {
+		better, hit, best = wanted.LessThan(standing), wanted.LessThanOrEqual(price), decimal.Min(extreme, price)
+	}
+	switch {
+	case !better:
+		return nil, fault.New(fault.Refused, "STOP_NOT_BETTER", "a stop only moves in the position's favour; it stands at %s", standing).
+			With("stop", standing.String())
+	case hit:
+		return nil, fault.New(fault.Refused, "STOP_WOULD_TRIGGER", "the market is at %s: the stop would be hit at once; use ClosePosition", price).
+			With("price", price.String())
+	}
+	return &eventv1.TrailingStopUpdated{
+		PositionId: position.GetPositionId(), PreviousStop: standing.String(), NewStop: wanted.String(),
+		FavorableExtreme: best.String(), TriggerPrice: price.String(), ObservedAt: timestamppb.New(at.now),
+	}, nil
+}
+
+// CancelOrder implements commandv1.TradingServiceServer.
+func (s *Server) CancelOrder(ctx context.Context, in *commandv1.CancelOrderRequest) (*commandv1.CancelOrderResponse, error) {
+	req := request{method: commandv1.TradingService_CancelOrder_FullMethodName, body: in, dryRun: in.GetDryRun()}
+	res, err := s.committer.commit(ctx, req, func(ctx context.Context, who caller) (*plan, error) {
+		found, err := s.state.GetOrder(ctx, &projectorv1.GetOrderRequest{OrderId: in.GetOrderId()})
+		if err != nil {
+			return nil, err
+		}
+		order := found.GetOrder()
+		if lifecycleEnded(order.GetStatus()) {
+			return nil, fault.New(fault.Refused, "ORDER_ENDED", "order %s has ended", order.GetOrderId())
+		}
+		at, err := s.look(ctx, order.GetAccountId(), order.GetSymbol(), "", order.GetPositionId())
+		if err != nil {
+			return nil, err
+		}
+		stream := accountStream(order.GetAccountId())
+		if order.GetPositionId() != "" {
+			stream = positionStream(order.GetPositionId())
+		}
+		planned := &plan{decidedAt: found.GetAsOf()}
+		planned.read(rowOrder, order.GetOrderId())
+		planned.add(stream, exists(), at.now, cancelPayload(who, order))
+		return planned, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &commandv1.CancelOrderResponse{
+		Outcome: res.outcome(), IntentId: res.events[0].payload.GetIntentCreated().GetIntentId(),
+	}, nil
+}
+
+func cancelPayload(who caller, order *projectorv1.Order) *eventv1.Payload {
+	id := who.derive("intent")
+	return &eventv1.Payload{Kind: &eventv1.Payload_IntentCreated{IntentCreated: &eventv1.IntentCreated{
+		IntentId: id.String(), PositionId: order.GetPositionId(), AccountId: order.GetAccountId(),
+		IntentType: eventv1.IntentType_INTENT_TYPE_CANCEL, Symbol: order.GetSymbol(), Side: order.GetSide(),
+		OrderType: order.GetOrderType(), Quantity: order.GetQuantity(),
+		ClientOrderId:  lifecycle.ClientOrderID(lifecycle.OrderID(id, 1)),
+		CancelsOrderId: order.GetOrderId(), Reason: "user",
+	}}}
+}
+
+// lifecycleEnded says whether an order can do no more.
+func lifecycleEnded(status projectorv1.OrderStatus) bool {
+	switch status {
+	case projectorv1.OrderStatus_ORDER_STATUS_FILLED, projectorv1.OrderStatus_ORDER_STATUS_CANCELED,
+		projectorv1.OrderStatus_ORDER_STATUS_REJECTED, projectorv1.OrderStatus_ORDER_STATUS_EXPIRED:
+		return true
+	default:
+		return false
+	}
+}

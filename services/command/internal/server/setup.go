@@ -1,0 +1,122 @@
+package server
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/robson/robson/pkg/fault"
+	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
+	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
+	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+)
+
+// exchangeName is the one venue there is.
+const exchangeName = "binance"
+
+// CreateTenant implements commandv1.SetupServiceServer.
+func (s *Server) CreateTenant(ctx context.Context, in *commandv1.CreateTenantRequest) (*commandv1.CreateTenantResponse, error) {
+	req := request{method: commandv1.SetupService_CreateTenant_FullMethodName, body: in, dryRun: in.GetDryRun()}
+	res, err := s.committer.commit(ctx, req, func(ctx context.Context, who caller) (*plan, error) {
+		if in.GetTenantId() != "" && in.GetTenantId() != who.tenantID {
+			return nil, fault.InvalidField("tenant_id", "must be the tenant of the call, %s", who.tenantID)
+		}
+		_, err := s.state.GetTenant(ctx, &projectorv1.GetTenantRequest{})
+		if err == nil {
+			return nil, fault.New(fault.Refused, "TENANT_EXISTS", "tenant %s exists", who.tenantID)
+		}
+		if !fault.Is(err, fault.NotFound) {
+			return nil, err
+		}
+		planned := &plan{}
+		planned.add(tenantStream(who.tenantID), noStream(), s.committer.clock.Now(), &eventv1.Payload{
+			Kind: &eventv1.Payload_TenantCreated{TenantCreated: &eventv1.TenantCreated{
+				TenantId: who.tenantID, Name: in.GetName(), Plan: in.GetPlan(),
+			}},
+		})
+		return planned, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &commandv1.CreateTenantResponse{
+		Outcome: res.outcome(), TenantId: res.events[0].payload.GetTenantCreated().GetTenantId(),
+	}, nil
+}
+
+// RegisterAccount implements commandv1.SetupServiceServer.
+func (s *Server) RegisterAccount(ctx context.Context, in *commandv1.RegisterAccountRequest) (*commandv1.RegisterAccountResponse, error) {
+	req := request{method: commandv1.SetupService_RegisterAccount_FullMethodName, body: in, dryRun: in.GetDryRun()}
+	res, err := s.committer.commit(ctx, req, func(ctx context.Context, who caller) (*plan, error) {
+		if err := checkAccount(in); err != nil {
+			return nil, err
+		}
+		registered := &eventv1.AccountRegistered{
+			AccountId: in.GetAccountId(), Exchange: exchangeName, Environment: in.GetEnvironment(), Product: in.GetProduct(),
+			Label: in.GetLabel(), RiskLimits: in.GetRiskLimits(), ApiKeyFingerprint: in.GetApiKeyFingerprint(),
+			Permissions: in.GetPermissions(), Version: 1, QuoteAsset: in.GetQuoteAsset(), MarginSymbol: in.GetMarginSymbol(),
+		}
+		if registered.GetAccountId() == "" {
+			registered.AccountId = who.derive("account").String()
+		}
+		planned, expected := &plan{}, noStream()
+		found, err := s.state.GetAccount(ctx, &projectorv1.GetAccountRequest{AccountId: registered.GetAccountId()})
+		switch {
+		case err == nil:
+			if err := sameAccount(found.GetAccount(), in); err != nil {
+				return nil, err
+			}
+			registered.Version, expected, planned.decidedAt = found.GetAccount().GetVersion()+1, exists(), found.GetAsOf()
+			planned.read(rowRisk, registered.GetAccountId())
+		case !fault.Is(err, fault.NotFound):
+			return nil, err
+		}
+		planned.add(accountStream(registered.GetAccountId()), expected, s.committer.clock.Now(),
+			&eventv1.Payload{Kind: &eventv1.Payload_AccountRegistered{AccountRegistered: registered}})
+		return planned, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	registered := res.events[0].payload.GetAccountRegistered()
+	return &commandv1.RegisterAccountResponse{
+		Outcome: res.outcome(), AccountId: registered.GetAccountId(), Version: registered.GetVersion(),
+	}, nil
+}
+
+// checkAccount refuses what no state could make right.
+func checkAccount(in *commandv1.RegisterAccountRequest) error {
+	margin := in.GetProduct() == eventv1.Product_PRODUCT_ISOLATED_MARGIN
+	if margin != (in.GetMarginSymbol() != "") {
+		return fault.InvalidField("margin_symbol", "is needed for ISOLATED_MARGIN and for nothing else")
+	}
+	if margin && !strings.HasSuffix(in.GetMarginSymbol(), in.GetQuoteAsset()) {
+		return fault.InvalidField("margin_symbol", "must be quoted in the account's %s", in.GetQuoteAsset())
+	}
+	for _, permission := range in.GetPermissions() {
+		if strings.Contains(strings.ToLower(permission), "withdraw") {
+			return fault.InvalidField("permissions", "must not hold withdrawal: Robson is non-custodial")
+		}
+	}
+	if in.GetRiskLimits().GetMaxOpenPositions() <= 0 {
+		return fault.InvalidField("risk_limits.max_open_positions", "must be above zero")
+	}
+	return nil
+}
+
+// sameAccount refuses to make another account of one that exists: only its limits, label and key may change.
+func sameAccount(row *projectorv1.Account, in *commandv1.RegisterAccountRequest) error {
+	if row.GetEnvironment() != in.GetEnvironment() || row.GetProduct() != in.GetProduct() ||
+		row.GetQuoteAsset() != in.GetQuoteAsset() || row.GetMarginSymbol() != in.GetMarginSymbol() {
+		return fault.New(fault.Refused, "ACCOUNT_DIFFERS",
+			"account %s exists with another environment, product, quote asset or pair", row.GetAccountId())
+	}
+	return nil
+}
+
+// lookAtAccount reads what is known of an account, and the time: there is no symbol to ask the venue for it, so it is
+// the service's own.
+func (s *Server) lookAtAccount(ctx context.Context, accountID string) (*projectorv1.GetDecisionViewResponse, time.Time, error) {
+	view, err := s.state.GetDecisionView(ctx, &projectorv1.GetDecisionViewRequest{AccountId: accountID})
+	return view, s.committer.clock.Now(), err
+}
