@@ -12,9 +12,9 @@ import (
 )
 
 // What operators do to the outside world. Each may be repeated but LoadMarket and CancelByExchange, which after a lost
-// answer are *venue.Uncertain.
+// answer are *venue.UncertainError.
 
-// Market tells where a symbol's market stands.
+// MarketState tells where a symbol's market stands.
 func (v *Venue) MarketState(ctx context.Context, symbol string) (engine.MarketState, error) {
 	return do(ctx, v.node, callMarket, symbolIn{symbol})
 }

@@ -60,7 +60,7 @@ func do[In, Out any](ctx context.Context, n *Node, c call[In, Out], in In) (Out,
 	}
 	for {
 		out, err := once(ctx, n, c, in, body)
-		var gone *lost
+		var gone *lostError
 		switch {
 		case errors.As(err, &gone) && c.changes:
 			return none, uncertain(c.name[1:], err)
@@ -79,7 +79,7 @@ func once[In, Out any](ctx context.Context, n *Node, c call[In, Out], in In, bod
 	if e := n.current(); e != nil {
 		out, err := c.run(ctx, e, in)
 		if errors.Is(err, engine.ErrBroken) {
-			return out, &lost{cause: err}
+			return out, &lostError{cause: err}
 		}
 		return out, err
 	}

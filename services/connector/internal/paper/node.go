@@ -86,7 +86,6 @@ func (n *Node) Stop() {
 	}
 	stop()
 	<-done
-	n.client.close()
 }
 
 // Holds says whether this process runs the engine.
@@ -138,7 +137,7 @@ func (n *Node) hold(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	server, err := serve(n.config.Dir, e)
+	server, err := serve(ctx, n.config.Dir, e)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -32,24 +33,26 @@ const holderDir = "PAPER_TEST_HOLDER_DIR"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(holderDir); dir != "" {
-		holdForever(dir)
+		holdForever(dir, os.Stdout)
 		return
 	}
 	goleak.VerifyTestMain(m)
 }
 
-func holdForever(dir string) {
+func holdForever(dir string, out io.Writer) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM) //nolint:forbidigo // this is a process of its own
+	defer stop()
 	node, err := New(slog.New(slog.DiscardHandler), clock.System(), Config{Dir: dir})
 	if err == nil {
-		err = node.Start(context.Background())
+		err = node.Start(ctx)
 	}
 	if err == nil {
-		_, err = NewVenue(node).Market().Time(context.Background())
+		_, err = NewVenue(node).Market().Time(ctx)
 	}
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println("holding")
+	_, _ = fmt.Fprintln(out, "holding")
 	_, _ = io.Copy(io.Discard, os.Stdin) // ends with the parent, should it not kill us
 }
 
@@ -176,9 +179,9 @@ func TestVenue_Port(t *testing.T) {
 		require.ErrorIs(t, err, venue.ErrOrderNotFound)
 		resting.Quantity = dec("0.000001")
 		_, err = lines.Trading.Place(ctx, resting)
-		var rejected *venue.Rejected
+		var rejected *venue.RejectedError
 		require.ErrorAs(t, err, &rejected)
-		require.Equal(t, &venue.Rejected{Operation: "place", Code: -1013, Message: "Filter failure: LOT_SIZE", HTTPStatus: 400}, rejected)
+		require.Equal(t, &venue.RejectedError{Operation: "place", Code: -1013, Message: "Filter failure: LOT_SIZE", HTTPStatus: 400}, rejected)
 		sheet, err := lines.Wallets.Balances(ctx)
 		require.NoError(t, err)
 		require.Len(t, sheet.Balances, 2)
@@ -187,12 +190,12 @@ func TestVenue_Port(t *testing.T) {
 
 		require.NoError(t, v.SetFaults(ctx, ref.Key, []engine.Fault{{Kind: engine.FaultAcceptThen5xx, Operation: venue.OpPlace, Count: 1}}))
 		_, err = buy(t, v, "f"+name)
-		var unknown *venue.Uncertain
+		var unknown *venue.UncertainError
 		require.ErrorAs(t, err, &unknown)
 		require.Equal(t, 502, unknown.HTTPStatus)
 		require.NoError(t, v.SetFaults(ctx, ref.Key, []engine.Fault{{Kind: engine.FaultRateLimit, Operation: venue.OpPlace, Count: 1, Delay: time.Second}}))
 		_, err = buy(t, v, "r"+name)
-		var limited *venue.RateLimited
+		var limited *venue.RateLimitedError
 		require.ErrorAs(t, err, &limited)
 		require.ErrorIs(t, v.SetFaults(ctx, ref.Key, []engine.Fault{{}}), engine.ErrInvalid)
 		config, err := v.AccountConfig(ctx, ref)
@@ -278,7 +281,7 @@ func TestVenue_Follow(t *testing.T) {
 func TestNode_HolderKilled(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	holder := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this very test binary
+	holder := exec.CommandContext(t.Context(), os.Args[0])
 	holder.Env = append(os.Environ(), holderDir+"="+dir)
 	input, err := holder.StdinPipe()
 	require.NoError(t, err)

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/robson/robson/services/connector/internal/paper/engine"
@@ -31,7 +33,7 @@ func socketPath(dir string) (string, func(), error) {
 	if len(path) <= socketPathMax {
 		return path, func() {}, nil
 	}
-	handle, err := os.Open(dir) //nolint:gosec // the operator names the directory
+	handle, err := os.Open(dir)
 	if err != nil {
 		return "", nil, fmt.Errorf("open paper directory: %w", err)
 	}
@@ -46,7 +48,7 @@ type server struct {
 }
 
 // serve answers the other processes. The caller holds the directory, so a socket that is there is a dead holder's.
-func serve(dir string, e *engine.Engine) (*server, error) {
+func serve(ctx context.Context, dir string, e *engine.Engine) (*server, error) {
 	path, release, err := socketPath(dir)
 	if err != nil {
 		return nil, err
@@ -55,7 +57,7 @@ func serve(dir string, e *engine.Engine) (*server, error) {
 		release()
 		return nil, fmt.Errorf("remove socket of the former holder: %w", err)
 	}
-	listener, err := net.Listen("unix", path) //nolint:noctx // bound at once, closed by close
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
 	if err != nil {
 		release()
 		return nil, fmt.Errorf("listen for other connectors: %w", err)
@@ -64,7 +66,7 @@ func serve(dir string, e *engine.Engine) (*server, error) {
 		release()
 		return nil, errors.Join(fmt.Errorf("protect socket: %w", err), listener.Close())
 	}
-	ctx, stop := context.WithCancel(context.Background()) //nolint:forbidigo // ends with close
+	ctx, stop := context.WithCancel(ctx)
 	s := &server{release: release, stop: stop, done: make(chan struct{}), http: &http.Server{
 		Handler: handler(e), ReadHeaderTimeout: headerTimeout,
 		BaseContext: func(net.Listener) context.Context { return ctx },
@@ -105,10 +107,7 @@ func handler(e *engine.Engine) http.Handler {
 	})
 }
 
-type client struct {
-	http *http.Client
-	pool *http.Transport
-}
+type client struct{ http *http.Client }
 
 // errNotHandedOver: no holder could be reached; the request was not sent.
 var errNotHandedOver = errors.New("nobody holds the paper venue")
@@ -116,6 +115,8 @@ var errNotHandedOver = errors.New("nobody holds the paper venue")
 func newClient(dir string) *client {
 	transport := &http.Transport{
 		DisableCompression: true,
+		// A connection per request: none is left over from a holder that has died.
+		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			path, release, err := socketPath(dir)
 			if err != nil {
@@ -129,48 +130,48 @@ func newClient(dir string) *client {
 			return conn, nil
 		},
 	}
-	return &client{http: &http.Client{Transport: transport}, pool: transport}
+	return &client{http: &http.Client{Transport: transport}}
 }
 
-func (c *client) close() { c.pool.CloseIdleConnections() }
-
-// do asks the holder. The error is errNotHandedOver, *lost, or the holder's own.
+// do asks the holder. The error is errNotHandedOver, *lostError, or the holder's own.
 func (c *client) do(ctx context.Context, name string, in []byte, out any) error {
+	var connected atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://paper"+name, newBody(in))
 	if err != nil {
 		return fmt.Errorf("build request: %w", err)
 	}
 	response, err := c.http.Do(request)
-	if errors.Is(err, errNotHandedOver) {
-		return err
+	if err != nil && !connected.Load() {
+		return fmt.Errorf("%w: %w", errNotHandedOver, err)
 	}
 	if err != nil {
-		return &lost{cause: err}
+		return &lostError{cause: err}
 	}
 	defer func() { _ = response.Body.Close() }()
 	var answer reply
 	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil || response.StatusCode != http.StatusOK {
-		return &lost{cause: fmt.Errorf("status %d: %w", response.StatusCode, errors.Join(err))}
+		return &lostError{cause: fmt.Errorf("status %d: %w", response.StatusCode, errors.Join(err))}
 	}
 	if answer.Error != nil {
 		return decodeError(answer.Error)
 	}
 	if err := json.Unmarshal(answer.Result, out); err != nil {
-		return &lost{cause: fmt.Errorf("read answer: %w", err)}
+		return &lostError{cause: fmt.Errorf("read answer: %w", err)}
 	}
 	return nil
 }
 
-// lost: the request was sent and no answer came.
-type lost struct{ cause error }
+// lostError: the request was sent and no answer came.
+type lostError struct{ cause error }
 
-func (e *lost) Error() string { return "answer of the paper venue lost: " + e.cause.Error() }
-func (e *lost) Unwrap() error { return e.cause }
+func (e *lostError) Error() string { return "answer of the paper venue lost: " + e.cause.Error() }
+func (e *lostError) Unwrap() error { return e.cause }
 
 func uncertain(operation string, err error) error {
 	cause := venue.CauseConnReset
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		cause = venue.CauseTimeout
 	}
-	return &venue.Uncertain{Operation: operation, Cause: cause, Err: err}
+	return &venue.UncertainError{Operation: operation, Cause: cause, Err: err}
 }

@@ -47,10 +47,10 @@ func nameOf(err error) string {
 }
 
 func encodeError(err error) *wireError {
-	var rejected *venue.Rejected
+	var rejected *venue.RejectedError
 	var order *venue.OrderError
-	var limited *venue.RateLimited
-	var uncertain *venue.Uncertain
+	var limited *venue.RateLimitedError
+	var uncertain *venue.UncertainError
 	switch {
 	case err == nil:
 		return nil
@@ -81,13 +81,13 @@ func decodeError(w *wireError) error {
 	}
 	switch w.Kind {
 	case kindRejected:
-		return &venue.Rejected{Operation: w.Operation, Code: w.Code, Message: w.Message, HTTPStatus: w.HTTPStatus}
+		return &venue.RejectedError{Operation: w.Operation, Code: w.Code, Message: w.Message, HTTPStatus: w.HTTPStatus}
 	case kindOrder:
 		return &venue.OrderError{Err: named[w.Name], Operation: w.Operation, Code: w.Code, Message: w.Message, HTTPStatus: w.HTTPStatus}
 	case kindLimited:
-		return &venue.RateLimited{Operation: w.Operation, Code: w.Code, Message: w.Message, HTTPStatus: w.HTTPStatus, RetryAfter: w.RetryAfter}
+		return &venue.RateLimitedError{Operation: w.Operation, Code: w.Code, Message: w.Message, HTTPStatus: w.HTTPStatus, RetryAfter: w.RetryAfter}
 	case kindUncertain:
-		return &venue.Uncertain{Operation: w.Operation, Cause: venue.UncertainCause(w.Cause), Code: w.Code, HTTPStatus: w.HTTPStatus}
+		return &venue.UncertainError{Operation: w.Operation, Cause: venue.UncertainCause(w.Cause), Code: w.Code, HTTPStatus: w.HTTPStatus}
 	case kindNamed:
 		return &namedError{known: named[w.Name], message: w.Message}
 	default:

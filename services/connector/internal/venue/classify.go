@@ -46,15 +46,15 @@ type Answer struct {
 func Classify(a Answer) error {
 	if a.HTTPStatus == http.StatusTooManyRequests || a.HTTPStatus == http.StatusTeapot ||
 		a.Code == codeTooManyRequests || a.Code == codeTooManyOrders {
-		return &RateLimited{Operation: a.Operation, HTTPStatus: a.HTTPStatus, Code: a.Code, Message: a.Message, RetryAfter: a.RetryAfter}
+		return &RateLimitedError{Operation: a.Operation, HTTPStatus: a.HTTPStatus, Code: a.Code, Message: a.Message, RetryAfter: a.RetryAfter}
 	}
 	if cause, unknown := uncertainCause(a); unknown {
-		return &Uncertain{Operation: a.Operation, Cause: cause, Code: a.Code, HTTPStatus: a.HTTPStatus}
+		return &UncertainError{Operation: a.Operation, Cause: cause, Code: a.Code, HTTPStatus: a.HTTPStatus}
 	}
 	if reason := orderReason(a); reason != nil {
 		return &OrderError{Err: reason, Operation: a.Operation, Code: a.Code, Message: a.Message, HTTPStatus: a.HTTPStatus}
 	}
-	return &Rejected{Operation: a.Operation, Code: a.Code, Message: a.Message, HTTPStatus: a.HTTPStatus}
+	return &RejectedError{Operation: a.Operation, Code: a.Code, Message: a.Message, HTTPStatus: a.HTTPStatus}
 }
 
 func uncertainCause(a Answer) (UncertainCause, bool) {

@@ -6,5 +6,5 @@
 // these rules, the paper venue too, so that what works on paper works for real.
 //
 // Three kinds of answer to an order or a cancel matter, and nothing else does (see errors.go): it was done, it was
-// definitely not done (*Rejected, *RateLimited), or nobody knows (*Uncertain). The last is never taken for the second.
+// definitely not done (*RejectedError, *RateLimitedError), or nobody knows (*UncertainError). The last is never taken for the second.
 package venue

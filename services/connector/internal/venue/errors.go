@@ -27,8 +27,8 @@ var (
 	ErrNotSent = errors.New("request was not sent")
 )
 
-// Rejected is a definitive refusal: the venue did nothing and never will on this request.
-type Rejected struct {
+// RejectedError is a definitive refusal: the venue did nothing and never will on this request.
+type RejectedError struct {
 	Operation  string
 	Code       int
 	Message    string
@@ -36,7 +36,7 @@ type Rejected struct {
 }
 
 // Error tells code and text as the venue gave them.
-func (e *Rejected) Error() string {
+func (e *RejectedError) Error() string {
 	return fmt.Sprintf("%s rejected by venue: %d %s", e.Operation, e.Code, e.Message)
 }
 
@@ -58,8 +58,8 @@ func (e *OrderError) Error() string {
 // Unwrap gives the reason.
 func (e *OrderError) Unwrap() error { return e.Err }
 
-// RateLimited is a refusal for the number of requests: not executed; nothing may be sent before RetryAfter is over.
-type RateLimited struct {
+// RateLimitedError is a refusal for the number of requests: not executed; nothing may be sent before RetryAfter is over.
+type RateLimitedError struct {
 	Operation  string
 	HTTPStatus int
 	Code       int
@@ -68,7 +68,7 @@ type RateLimited struct {
 }
 
 // Error tells how long to wait.
-func (e *RateLimited) Error() string {
+func (e *RateLimitedError) Error() string {
 	return fmt.Sprintf("%s rate limited by venue: %d, retry after %s", e.Operation, e.HTTPStatus, e.RetryAfter)
 }
 
@@ -87,8 +87,8 @@ const (
 	CauseCrash UncertainCause = "crash"
 )
 
-// Uncertain means UNKNOWN: the venue may have done it, may do it yet, or not. Only asking tells.
-type Uncertain struct {
+// UncertainError means UNKNOWN: the venue may have done it, may do it yet, or not. Only asking tells.
+type UncertainError struct {
 	Operation  string
 	Cause      UncertainCause
 	Code       int
@@ -98,7 +98,7 @@ type Uncertain struct {
 }
 
 // Error tells the cause.
-func (e *Uncertain) Error() string {
+func (e *UncertainError) Error() string {
 	if e.Err != nil {
 		return fmt.Sprintf("%s outcome unknown (%s): %v", e.Operation, e.Cause, e.Err)
 	}
@@ -106,7 +106,7 @@ func (e *Uncertain) Error() string {
 }
 
 // Unwrap gives what was seen.
-func (e *Uncertain) Unwrap() error { return e.Err }
+func (e *UncertainError) Unwrap() error { return e.Err }
 
 // IsUncertain says whether an error leaves the outcome of a place or cancel unknown. Everything that is not known to be
 // definitive counts as unknown: the cautious reading of an error nobody has thought of.
@@ -114,9 +114,9 @@ func IsUncertain(err error) bool {
 	if err == nil {
 		return false
 	}
-	var rejected *Rejected
+	var rejected *RejectedError
 	var order *OrderError
-	var limited *RateLimited
+	var limited *RateLimitedError
 	switch {
 	case errors.As(err, &rejected), errors.As(err, &order), errors.As(err, &limited):
 		return false

@@ -20,7 +20,7 @@ func (i Instrument) CheckPrecision(o NewOrder) error {
 		places int32
 	}{{"quantity", o.Quantity, i.BasePrecision}, {"price", o.Price, i.QuotePrecision}, {"stopPrice", o.StopPrice, i.QuotePrecision}} {
 		if !p.value.Equal(p.value.Truncate(p.places)) {
-			return &Rejected{
+			return &RejectedError{
 				Operation: OpPlace, Code: CodePrecision, HTTPStatus: 400,
 				Message: fmt.Sprintf("Parameter '%s' has too much precision.", p.name),
 			}
@@ -47,7 +47,7 @@ func (i Instrument) CheckFilters(o NewOrder, last decimal.Decimal) error {
 }
 
 func filterFailure(name string) error {
-	return &Rejected{Operation: OpPlace, Code: CodeFilterFailure, Message: "Filter failure: " + name, HTTPStatus: 400}
+	return &RejectedError{Operation: OpPlace, Code: CodeFilterFailure, Message: "Filter failure: " + name, HTTPStatus: 400}
 }
 
 func (f PriceFilter) admits(price decimal.Decimal) bool {

@@ -87,7 +87,7 @@ type Price struct {
 
 // Trading places, cancels and asks about orders of one account. Only Place and Cancel change anything.
 type Trading interface {
-	// Place sends an order, once. It never retries: after *Uncertain the caller asks by QueryOrder.
+	// Place sends an order, once. It never retries: after *UncertainError the caller asks by QueryOrder.
 	Place(ctx context.Context, order NewOrder) (Placed, error)
 	// Cancel ends an open order. An *OrderError with ErrUnknownOrder means only that it is not open: filled, canceled
 	// or never there, to be found out by QueryOrder.

@@ -22,30 +22,30 @@ func TestClassify(t *testing.T) {
 		answer Answer
 		want   error
 	}{
-		{"filter", Answer{OpPlace, 400, -1013, "Filter failure: LOT_SIZE", 0}, &Rejected{OpPlace, -1013, "Filter failure: LOT_SIZE", 400}},
-		{"insufficient balance", Answer{OpPlace, 400, -2010, "Account has insufficient balance for requested action.", 0}, &Rejected{OpPlace, -2010, "Account has insufficient balance for requested action.", 400}},
+		{"filter", Answer{OpPlace, 400, -1013, "Filter failure: LOT_SIZE", 0}, &RejectedError{OpPlace, -1013, "Filter failure: LOT_SIZE", 400}},
+		{"insufficient balance", Answer{OpPlace, 400, -2010, "Account has insufficient balance for requested action.", 0}, &RejectedError{OpPlace, -2010, "Account has insufficient balance for requested action.", 400}},
 		{"duplicate", Answer{OpPlace, 400, -2010, "Duplicate order sent.", 0}, &OrderError{ErrDuplicateOrder, OpPlace, -2010, "Duplicate order sent.", 400}},
-		{"timestamp", Answer{OpPlace, 400, -1021, "outside of the recvWindow", 0}, &Rejected{OpPlace, -1021, "outside of the recvWindow", 400}},
-		{"bad key", Answer{OpPlace, 401, -2015, "Invalid API-key", 0}, &Rejected{OpPlace, -2015, "Invalid API-key", 401}},
+		{"timestamp", Answer{OpPlace, 400, -1021, "outside of the recvWindow", 0}, &RejectedError{OpPlace, -1021, "outside of the recvWindow", 400}},
+		{"bad key", Answer{OpPlace, 401, -2015, "Invalid API-key", 0}, &RejectedError{OpPlace, -2015, "Invalid API-key", 401}},
 		{"cancel of nothing open", Answer{OpCancel, 400, -2011, "Unknown order sent.", 0}, &OrderError{ErrUnknownOrder, OpCancel, -2011, "Unknown order sent.", 400}},
 		{"query of nothing", Answer{OpQuery, 400, -2013, "Order does not exist.", 0}, &OrderError{ErrOrderNotFound, OpQuery, -2013, "Order does not exist.", 400}},
 		{"archived", Answer{OpQuery, 400, -2026, "Order was archived", 0}, &OrderError{ErrOrderArchived, OpQuery, -2026, "Order was archived", 400}},
-		{"weight", Answer{OpPlace, 429, -1003, "Too many requests", time.Minute}, &RateLimited{OpPlace, 429, -1003, "Too many requests", time.Minute}},
-		{"ban", Answer{OpPlace, 418, 0, "", time.Hour}, &RateLimited{OpPlace, 418, 0, "", time.Hour}},
-		{"too many orders", Answer{OpPlace, 400, -1015, "Too many new orders", 0}, &RateLimited{OpPlace, 400, -1015, "Too many new orders", 0}},
-		{"matching engine timeout", Answer{OpPlace, 400, -1007, "", 0}, &Uncertain{OpPlace, Cause1007, -1007, 400, nil}},
-		{"unexpected response", Answer{OpPlace, 503, -1006, "", 0}, &Uncertain{OpPlace, Cause1006, -1006, 503, nil}},
-		{"disconnected", Answer{OpPlace, 400, -1001, "", 0}, &Uncertain{OpPlace, Cause5xx, -1001, 400, nil}},
-		{"busy", Answer{OpPlace, 503, -1008, "", 0}, &Uncertain{OpPlace, Cause5xx, -1008, 503, nil}},
-		{"gateway page", Answer{OpPlace, 502, 0, "", 0}, &Uncertain{OpPlace, Cause5xx, 0, 502, nil}},
-		{"unreadable success", Answer{OpPlace, 200, 0, "", 0}, &Uncertain{OpPlace, CauseBadBody, 0, 200, nil}},
-		{"unreadable refusal", Answer{OpCancel, 403, 0, "", 0}, &Uncertain{OpCancel, CauseBadBody, 0, 403, nil}},
+		{"weight", Answer{OpPlace, 429, -1003, "Too many requests", time.Minute}, &RateLimitedError{OpPlace, 429, -1003, "Too many requests", time.Minute}},
+		{"ban", Answer{OpPlace, 418, 0, "", time.Hour}, &RateLimitedError{OpPlace, 418, 0, "", time.Hour}},
+		{"too many orders", Answer{OpPlace, 400, -1015, "Too many new orders", 0}, &RateLimitedError{OpPlace, 400, -1015, "Too many new orders", 0}},
+		{"matching engine timeout", Answer{OpPlace, 400, -1007, "", 0}, &UncertainError{OpPlace, Cause1007, -1007, 400, nil}},
+		{"unexpected response", Answer{OpPlace, 503, -1006, "", 0}, &UncertainError{OpPlace, Cause1006, -1006, 503, nil}},
+		{"disconnected", Answer{OpPlace, 400, -1001, "", 0}, &UncertainError{OpPlace, Cause5xx, -1001, 400, nil}},
+		{"busy", Answer{OpPlace, 503, -1008, "", 0}, &UncertainError{OpPlace, Cause5xx, -1008, 503, nil}},
+		{"gateway page", Answer{OpPlace, 502, 0, "", 0}, &UncertainError{OpPlace, Cause5xx, 0, 502, nil}},
+		{"unreadable success", Answer{OpPlace, 200, 0, "", 0}, &UncertainError{OpPlace, CauseBadBody, 0, 200, nil}},
+		{"unreadable refusal", Answer{OpCancel, 403, 0, "", 0}, &UncertainError{OpCancel, CauseBadBody, 0, 403, nil}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			got := Classify(c.answer)
 			require.Equal(t, c.want, got)
-			var uncertain *Uncertain
+			var uncertain *UncertainError
 			require.Equal(t, errors.As(c.want, &uncertain), IsUncertain(fmt.Errorf("wrapped: %w", got)))
 			require.NotEmpty(t, got.Error())
 		})
@@ -58,7 +58,7 @@ func TestIsUncertain(t *testing.T) {
 	require.False(t, IsUncertain(fmt.Errorf("dial: %w", ErrNotSent)))
 	require.True(t, IsUncertain(context.DeadlineExceeded))
 	require.True(t, IsUncertain(errors.New("never seen before")))
-	require.ErrorIs(t, &Uncertain{Err: context.Canceled}, context.Canceled)
+	require.ErrorIs(t, &UncertainError{Err: context.Canceled}, context.Canceled)
 }
 
 func btc() Instrument {
@@ -102,7 +102,7 @@ func TestInstrument_CheckFilters(t *testing.T) {
 				require.NoError(t, err)
 				return
 			}
-			require.Equal(t, &Rejected{OpPlace, -1013, "Filter failure: " + c.want, 400}, err)
+			require.Equal(t, &RejectedError{OpPlace, -1013, "Filter failure: " + c.want, 400}, err)
 		})
 	}
 }
@@ -116,7 +116,7 @@ func TestInstrument_CheckPrecision(t *testing.T) {
 		"'stopPrice'": {StopPrice: dec("0.000000001")},
 	} {
 		err := btc().CheckPrecision(order)
-		var rejected *Rejected
+		var rejected *RejectedError
 		require.ErrorAs(t, err, &rejected)
 		require.Equal(t, -1111, rejected.Code)
 		require.Contains(t, rejected.Message, want)
@@ -147,7 +147,7 @@ func recorded(t *testing.T, name string) []byte {
 			dir = filepath.Join(up, "shared", "data")
 		}
 	}
-	document, err := os.ReadFile(filepath.Join(dir, name)) //nolint:gosec // test data
+	document, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil {
 		t.Skipf("recorded market data is absent (set ROBSON_MARKET_DATA): %v", err)
 	}

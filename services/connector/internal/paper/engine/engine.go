@@ -13,7 +13,7 @@ import (
 	"github.com/robson/robson/services/connector/internal/venue"
 )
 
-// ErrBroken: the engine could not write down what it did. It answers nothing more; open it again.
+// ErrBroken says that the engine could not write down what it did. It answers nothing more; open it again.
 var ErrBroken = errors.New("paper venue stopped: its journal failed")
 
 // Engine is the paper venue in one process. It is safe for concurrent use. What it answers is durable.

@@ -152,7 +152,7 @@ func describe(trades []venue.Trade) []string {
 
 func refusal(t *testing.T, err error) string {
 	t.Helper()
-	var rejected *venue.Rejected
+	var rejected *venue.RejectedError
 	if errors.As(err, &rejected) {
 		return fmt.Sprintf("%d %s", rejected.Code, rejected.Message)
 	}
@@ -824,7 +824,7 @@ func TestEngine_Faults(t *testing.T) {
 		b := fresh(t)
 		set(b, Fault{Kind: FaultAcceptThen5xx, Operation: venue.OpPlace, Count: 1}, Fault{Kind: FaultAcceptThen5xx, Operation: venue.OpCancel, Count: 1})
 		_, err := b.PlaceFaulty(t.Context(), spot, limit("y", venue.Buy, "0.01", "50000"))
-		var uncertain *venue.Uncertain
+		var uncertain *venue.UncertainError
 		require.ErrorAs(t, err, &uncertain)
 		require.Equal(t, 502, uncertain.HTTPStatus)
 		_, err = b.CancelFaulty(t.Context(), spot, venue.CancelOrder{Symbol: "BTCUSDT", ClientOrderID: "y"})
@@ -853,7 +853,7 @@ func TestEngine_Faults(t *testing.T) {
 		_, err := b.PlaceFaulty(t.Context(), spot, buy)
 		require.Equal(t, "-2010 rehearsed refusal", refusal(t, err))
 		_, err = b.PlaceFaulty(t.Context(), spot, buy)
-		var limited *venue.RateLimited
+		var limited *venue.RateLimitedError
 		require.ErrorAs(t, err, &limited)
 		require.Equal(t, time.Second, limited.RetryAfter)
 		_, err = b.PlaceFaulty(t.Context(), spot, buy)
@@ -884,7 +884,7 @@ func TestEngine_Faults(t *testing.T) {
 		set(b, Fault{Kind: FaultSlow, Operation: venue.OpPlace, Count: 2, Delay: time.Second})
 		done := make(chan error, 1)
 		go func() {
-			_, err := b.PlaceFaulty(context.Background(), spot, buy)
+			_, err := b.PlaceFaulty(t.Context(), spot, buy)
 			done <- err
 		}()
 		b.clock.WaitFor(1)

@@ -99,11 +99,11 @@ func (e *Engine) nextFault(key venue.AccountKey, operation string, id venue.Clie
 func (e *Engine) before(ctx context.Context, f Fault) error {
 	switch f.Kind {
 	case FaultDropBefore:
-		return &venue.Uncertain{Operation: f.Operation, Cause: venue.CauseConnReset}
+		return &venue.UncertainError{Operation: f.Operation, Cause: venue.CauseConnReset}
 	case FaultReject:
 		return refuse(f.Operation, f.Code, "rehearsed refusal")
 	case FaultRateLimit:
-		return &venue.RateLimited{
+		return &venue.RateLimitedError{
 			Operation: f.Operation, HTTPStatus: http.StatusTooManyRequests, Code: -1003,
 			Message: "Too many requests.", RetryAfter: f.Delay,
 		}
@@ -123,7 +123,7 @@ func (e *Engine) delay(ctx context.Context, f Fault) error {
 	case <-timer.C():
 		return nil
 	case <-ctx.Done():
-		return &venue.Uncertain{Operation: f.Operation, Cause: venue.CauseTimeout, Err: context.Cause(ctx)}
+		return &venue.UncertainError{Operation: f.Operation, Cause: venue.CauseTimeout, Err: context.Cause(ctx)}
 	}
 }
 
@@ -131,9 +131,9 @@ func (e *Engine) delay(ctx context.Context, f Fault) error {
 func after(f Fault) error {
 	switch f.Kind {
 	case FaultAcceptThenTimeout:
-		return &venue.Uncertain{Operation: f.Operation, Cause: venue.CauseTimeout}
+		return &venue.UncertainError{Operation: f.Operation, Cause: venue.CauseTimeout}
 	case FaultAcceptThen5xx:
-		return &venue.Uncertain{Operation: f.Operation, Cause: venue.Cause5xx, HTTPStatus: http.StatusBadGateway}
+		return &venue.UncertainError{Operation: f.Operation, Cause: venue.Cause5xx, HTTPStatus: http.StatusBadGateway}
 	default:
 		return nil
 	}

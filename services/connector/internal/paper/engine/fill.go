@@ -38,7 +38,7 @@ func (c *change) fill(y *symbolState, o *orderState, price, quantity decimal.Dec
 	if next.Executed.GreaterThanOrEqual(next.Quantity) {
 		next.Status = venue.StatusFilled
 	}
-	c.releaseExcess(account, y, &next)
+	c.releaseExcess(account, &next)
 	trade := venue.Trade{
 		Symbol: o.Symbol, TradeID: y.LastTradeID + 1, OrderID: o.OrderID, Side: o.Side, Price: price, Quantity: quantity,
 		QuoteQuantity: quoteQuantity, Fee: fee.free, FeeAsset: fee.asset, IsMaker: maker, Time: c.at,
@@ -66,7 +66,7 @@ func (c *change) pay(account *accountState, o *orderState, amount decimal.Decima
 
 // releaseExcess gives back what an order no longer needs to hold: all of it when it is filled, and what a limit buyer
 // saved by a better price.
-func (c *change) releaseExcess(account *accountState, y *symbolState, o *orderState) {
+func (c *change) releaseExcess(account *accountState, o *orderState) {
 	needed := o.Locked
 	switch {
 	case !o.Status.IsOpen():
@@ -134,7 +134,7 @@ func (c *change) end(o *orderState, status venue.OrderStatus, reason string) {
 		ended.ExpiryReason = reason
 	}
 	ended.NextTick = 0
-	c.releaseExcess(c.s.Accounts[o.Account], c.s.Symbols[o.Symbol], &ended)
+	c.releaseExcess(c.s.Accounts[o.Account], &ended)
 	c.put(ended)
 	c.reportOrder(ended, kind, nil)
 }

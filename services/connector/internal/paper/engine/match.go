@@ -24,13 +24,6 @@ type quote struct {
 	unbounded bool
 }
 
-func opposite(side venue.Side) venue.Side {
-	if side == venue.Buy {
-		return venue.Sell
-	}
-	return venue.Buy
-}
-
 // best is the price an order of this side meets first: buyers meet the ask, sellers the bid.
 func (y *symbolState) best(side venue.Side) decimal.Decimal {
 	if side == venue.Buy {

@@ -254,6 +254,8 @@ func (c *change) run(o *orderState) {
 		c.runMarket(y, o)
 	case venue.Limit:
 		c.runLimit(y, o)
+	case venue.StopLoss, venue.StopLossLimit:
+		// They wait for their trigger.
 	}
 }
 

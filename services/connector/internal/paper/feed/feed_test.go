@@ -121,7 +121,7 @@ func recorded(t *testing.T, name string) []byte {
 			dir = filepath.Join(up, "shared", "data")
 		}
 	}
-	document, err := os.ReadFile(filepath.Join(dir, name)) //nolint:gosec // test data
+	document, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil {
 		t.Skipf("recorded market data is absent (set ROBSON_MARKET_DATA): %v", err)
 	}

@@ -47,7 +47,7 @@ func (w *Walk) next(after Tick) Tick {
 		return Tick{Index: 1, Time: w.StartTime, Price: w.Start, Walk: w.Seed}
 	}
 	state := after.Walk
-	drawn := splitmix64(&state) % uint64(2*w.StepTicks+1) //nolint:gosec // at most 2 million
+	drawn := splitmix64(&state) % uint64(2*w.StepTicks+1)
 	ticks := after.Price.Div(w.TickSize).IntPart() + int64(drawn) - w.StepTicks
 	return Tick{
 		Index: after.Index + 1,

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// ErrLocked: another process holds the directory.
+// ErrLocked says that another process holds the directory.
 var ErrLocked = errors.New("journal directory is held by another process")
 
 const lockFile = "lock"
@@ -16,11 +16,11 @@ const lockFile = "lock"
 // lock takes the directory for this process. The kernel gives it back when the process ends, however it ends.
 func lock(dir string) (*os.File, error) {
 	path := filepath.Join(dir, lockFile)
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names the directory
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open lock: %w", err)
 	}
-	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) //nolint:gosec // a descriptor fits an int
+	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if err != nil {
 		closeErr := file.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {

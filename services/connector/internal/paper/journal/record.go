@@ -23,8 +23,8 @@ var errTorn = errors.New("torn record")
 
 func appendFrame(buf []byte, seq int64, body []byte) []byte {
 	var head [frameHeadSize]byte
-	binary.BigEndian.PutUint32(head[0:], uint32(len(body))) //nolint:gosec // bounded by RecordSizeMax
-	binary.BigEndian.PutUint64(head[4:], uint64(seq))       //nolint:gosec // a sequence is never negative
+	binary.BigEndian.PutUint32(head[0:], uint32(len(body)))
+	binary.BigEndian.PutUint64(head[4:], uint64(seq))
 	binary.BigEndian.PutUint32(head[12:], crc32.Checksum(body, castagnoli))
 	binary.BigEndian.PutUint32(head[16:], crc32.Checksum(head[:16], castagnoli))
 	return append(append(buf, head[:]...), body...)
@@ -47,7 +47,7 @@ func readFrame(r io.Reader, remaining int64) (seq int64, body []byte, err error)
 		return 0, nil, tornIfZero(r, head[:])
 	}
 	size := int64(binary.BigEndian.Uint32(head[0:]))
-	seq = int64(binary.BigEndian.Uint64(head[4:])) //nolint:gosec // written from an int64
+	seq = int64(binary.BigEndian.Uint64(head[4:]))
 	if size > RecordSizeMax {
 		return 0, nil, fmt.Errorf("record %d: %d bytes are more than %d", seq, size, RecordSizeMax)
 	}

@@ -18,7 +18,7 @@ func writeSnapshot(dir string, generation, seq int64, state []byte) error {
 		return fmt.Errorf("snapshot of %d bytes: at most %d", len(state), RecordSizeMax)
 	}
 	aside := snapshotPath(dir, generation) + ".new"
-	file, err := os.OpenFile(aside, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600) //nolint:gosec // the operator names the directory
+	file, err := os.OpenFile(aside, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("create snapshot: %w", err)
 	}
@@ -36,7 +36,7 @@ func writeSnapshot(dir string, generation, seq int64, state []byte) error {
 }
 
 func readSnapshot(path string) (seq int64, state []byte, err error) {
-	raw, err := os.ReadFile(path) //nolint:gosec // the operator names the directory
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		return 0, nil, fmt.Errorf("read snapshot: %w", err)
 	}
@@ -49,7 +49,7 @@ func readSnapshot(path string) (seq int64, state []byte, err error) {
 
 // syncDir makes names in a directory durable.
 func syncDir(dir string) error {
-	handle, err := os.Open(dir) //nolint:gosec // the operator names the directory
+	handle, err := os.Open(dir)
 	if err != nil {
 		return fmt.Errorf("open journal directory: %w", err)
 	}
