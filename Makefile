@@ -32,7 +32,7 @@ PROTOVALIDATE := $(BUILD)/protovalidate/.$(PROTOVALIDATE_VERSION)
 
 # --- settings a person may give on the command line
 MARKET_DATA ?= auto
-DATA_DIR ?= $(CURDIR)/.data
+DATA_DIR ?=
 TEST_TIMEOUT ?= 12m
 ROBSON_MARKET_DATA ?= $(wildcard $(CURDIR)/../shared/data)
 export ROBSON_MARKET_DATA
@@ -42,7 +42,7 @@ RACE := $(shell cc=$$(go env CC); if [ "$$(go env CGO_ENABLED)" = 1 ] && command
 
 .PHONY: help
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z\/-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z\/-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Run
 .PHONY: demo
@@ -50,12 +50,12 @@ demo: build postgres ## Watch a whole order life (MARKET_DATA=klines.json for re
 	@$(ROBSON) demo --market-data "$(MARKET_DATA)"
 
 .PHONY: up
-up: build postgres ## Run all services with a private PostgreSQL that keeps its data in DATA_DIR
-	@$(ROBSON) up --data-dir "$(DATA_DIR)"
+up: build postgres ## Run all services with a private PostgreSQL that keeps its data (DATA_DIR=dir for another place)
+	@$(ROBSON) up $(if $(DATA_DIR),--data-dir "$(DATA_DIR)")
 
 .PHONY: down
-down: build ## Stop what `make up` left behind; the data stays
-	@$(ROBSON) down --data-dir "$(DATA_DIR)"
+down: build ## Stop the server that a killed `make up` left behind; the data stays
+	@$(ROBSON) down $(if $(DATA_DIR),--data-dir "$(DATA_DIR)")
 
 .PHONY: migrate/up
 migrate/up: build ## Bring the database of ROBSON_DATABASE_URL to the newest schema
@@ -68,7 +68,7 @@ migrate/down: build ## Take back the newest migration in the database of ROBSON_
 ##@ Build
 .PHONY: build
 build: ## Build the robson binary (static) into .bin
-	@CGO_ENABLED=0 go build -trimpath -o $(ROBSON) ./cmd/robson
+	@CGO_ENABLED=0 go build -buildvcs=false -trimpath -o $(ROBSON) ./cmd/robson
 
 .PHONY: gen
 gen: $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) $(PROTOVALIDATE) ## Generate Go from the contracts
@@ -111,8 +111,15 @@ check: verify/gen verify/tidy vet lint verify/breaking ## All that needs no runn
 lint: $(GOLANGCI_LINT) $(BUF) $(PROTOVALIDATE) ## golangci-lint in every module, buf lint
 	@$(BUF) lint proto
 	for m in $(MODULES); do
+		[ -n "$$(cd $$m && go list ./... 2>/dev/null)" ] || continue
 		echo "== golangci-lint ($$m)"
 		(cd $$m && $(GOLANGCI_LINT) run --config $(CURDIR)/.golangci.yml ./...)
+	done
+
+.PHONY: lint/fix
+lint/fix: $(GOLANGCI_LINT) ## Let golangci-lint put right what it can without changing what code does
+	@for m in $(MODULES); do
+		(cd $$m && $(GOLANGCI_LINT) run --config $(CURDIR)/.golangci.yml --fix --enable-only nolintlint,testifylint,unconvert,usetesting ./... >/dev/null || true)
 	done
 
 .PHONY: vet
@@ -132,6 +139,30 @@ verify/tidy: ## go mod tidy would change nothing
 .PHONY: verify/breaking
 verify/breaking: $(BUF) $(PROTOVALIDATE) ## No contract breaks against proto/baseline.binpb
 	@$(BUF) breaking proto --against proto/baseline.binpb
+
+##@ Containers
+.PHONY: image
+image: ## Build the image robson:local, the binary in a Go image
+	@docker build -f deploy/Dockerfile -t robson:local .
+
+.PHONY: image/local
+image/local: ## Build the image robson:local from a binary built here; pulls nothing
+	@rm -rf $(BUILD)/image && mkdir -p $(BUILD)/image/data
+	CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags="-s -w" -o $(BUILD)/image/robson ./cmd/robson
+	for f in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem; do
+		[ -e "$$f" ] || continue
+		cp "$$f" $(BUILD)/image/ca-certificates.crt
+		break
+	done
+	docker build -f deploy/Dockerfile --target local -t robson:local .
+
+.PHONY: image/postgres
+image/postgres: ## Build the image robson-postgres:15 from Debian packages, where no registry can be reached (as root)
+	@scripts/postgres-image.sh
+
+.PHONY: compose-secrets
+compose-secrets: ## Make the passwords and tokens of docker-compose.yml, once
+	@scripts/compose-secrets.sh
 
 ##@ Tools
 .PHONY: postgres
