@@ -62,13 +62,27 @@ func Format(d decimal.Decimal) string {
 	return d.String()
 }
 
-// Canonical reads an amount and writes it in its normal form.
+// Canonical brings the text of an amount to its normal form, without reading it as a number: the form is a part of the
+// text, or "0".
 func Canonical(s string) (string, error) {
-	d, err := Parse(s)
+	integer, fraction, err := split(s)
 	if err != nil {
 		return "", err
 	}
-	return Format(d), nil
+	digitsAfter := len(strings.TrimRight(fraction, "0"))
+	switch {
+	case len(integer) > IntegerDigitsMax:
+		return "", fmt.Errorf("%q has more than %d digits before the point", s, IntegerDigitsMax)
+	case digitsAfter > Scale:
+		return "", fmt.Errorf("%q has more than %d digits after the point", s, Scale)
+	case digitsAfter == 0 && integer == "0":
+		return "0", nil
+	}
+	end := len(s) - len(fraction)
+	if digitsAfter > 0 {
+		return s[:end+digitsAfter], nil
+	}
+	return strings.TrimSuffix(s[:end], "."), nil
 }
 
 // Round18 rounds half to even at 18 places, the scale in which amounts are stored.

@@ -1,0 +1,146 @@
+package event
+
+import (
+	"slices"
+	"strings"
+	"sync"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	optionsv1 "github.com/robson/robson/proto/gen/go/robson/options/v1"
+)
+
+// form says how a field is written.
+type form int
+
+const (
+	formText form = iota
+	formDecimal
+	formUUID
+	formBool
+	formInt
+	formEnum
+	formTime
+	formMessage
+)
+
+// fieldPlan is how one field is written and read.
+type fieldPlan struct {
+	desc protoreflect.FieldDescriptor
+	name string
+	// key is the field's name as JSON, with the colon.
+	key  []byte
+	form form
+	// always: written though it has the zero value, since it has no presence of its own (numbers, booleans).
+	always bool
+	// meaningless: takes no part in the normal form.
+	meaningless bool
+	role        optionsv1.FieldRole
+	sub         *plan
+	enum        *enumPlan
+}
+
+// plan is how a message is written and read: fields in the order of their keys.
+type plan struct {
+	fields []*fieldPlan
+	byName map[string]*fieldPlan
+}
+
+// enumPlan is the words of an enumeration.
+type enumPlan struct {
+	words   map[protoreflect.EnumNumber]string
+	numbers map[string]protoreflect.EnumNumber
+}
+
+const timestampName = "google.protobuf.Timestamp"
+
+var plans sync.Map // protoreflect.FullName -> *plan
+
+// planOf compiles a message's plan, once.
+func planOf(d protoreflect.MessageDescriptor) *plan {
+	if p, ok := plans.Load(d.FullName()); ok {
+		return p.(*plan)
+	}
+	p := &plan{byName: map[string]*fieldPlan{}}
+	for i := range d.Fields().Len() {
+		f := planField(d.Fields().Get(i))
+		p.fields = append(p.fields, f)
+		p.byName[f.name] = f
+	}
+	// RFC 8785 orders keys by UTF-16 code units; contract names are ASCII, where bytes order alike.
+	slices.SortFunc(p.fields, func(a, b *fieldPlan) int { return strings.Compare(a.name, b.name) })
+	stored, _ := plans.LoadOrStore(d.FullName(), p)
+	return stored.(*plan)
+}
+
+// planField compiles a field.
+func planField(d protoreflect.FieldDescriptor) *fieldPlan {
+	options, _ := proto.GetExtension(d.Options(), optionsv1.E_Field).(*optionsv1.Field)
+	f := &fieldPlan{desc: d, name: string(d.Name()), key: []byte(`"` + string(d.Name()) + `":`), role: options.GetRole()}
+	kind := d
+	if d.IsMap() {
+		kind = d.MapValue()
+	}
+	switch kind.Kind() {
+	case protoreflect.BoolKind:
+		f.form = formBool
+	case protoreflect.Int32Kind, protoreflect.Int64Kind:
+		f.form = formInt
+	case protoreflect.EnumKind:
+		f.form, f.enum = formEnum, planEnum(kind.Enum())
+	case protoreflect.MessageKind:
+		f.form = formMessage
+		if kind.Message().FullName() == timestampName {
+			f.form = formTime
+		} else {
+			f.sub = planOf(kind.Message())
+		}
+	case protoreflect.StringKind:
+		f.form = map[optionsv1.FieldFormat]form{
+			optionsv1.FieldFormat_FIELD_FORMAT_UNSPECIFIED: formText, optionsv1.FieldFormat_FIELD_FORMAT_DECIMAL: formDecimal, optionsv1.FieldFormat_FIELD_FORMAT_UUID: formUUID,
+		}[options.GetFormat()]
+	default:
+		panic("contract: " + string(d.FullName()) + " is of a kind that events do not have")
+	}
+	f.always = (f.form == formBool || f.form == formInt) && !d.HasPresence() && !d.IsList()
+	f.meaningless = f.role == optionsv1.FieldRole_FIELD_ROLE_EVIDENCE ||
+		(f.form == formTime && strings.HasSuffix(f.name, "_at") && f.role != optionsv1.FieldRole_FIELD_ROLE_IDENTITY) ||
+		f.name == "actor_id" || f.name == "actor_type" || f.name == "request_id"
+	return f
+}
+
+// planEnum makes the words of an enumeration: SIDE_BUY is buy.
+func planEnum(d protoreflect.EnumDescriptor) *enumPlan {
+	e := &enumPlan{words: map[protoreflect.EnumNumber]string{}, numbers: map[string]protoreflect.EnumNumber{}}
+	prefix := strings.TrimSuffix(string(d.Values().ByNumber(0).Name()), "UNSPECIFIED")
+	for i := range d.Values().Len() {
+		v := d.Values().Get(i)
+		if v.Number() == 0 {
+			continue
+		}
+		word := strings.ToLower(strings.TrimPrefix(string(v.Name()), prefix))
+		e.words[v.Number()], e.numbers[word] = word, v.Number()
+	}
+	return e
+}
+
+// EnumText is an enumeration's value as events and tables write it: SIDE_BUY is buy; empty for the unspecified one.
+func EnumText(e protoreflect.Enum) string {
+	return enumPlanOf(e.Descriptor()).words[e.Number()]
+}
+
+// EnumNumber reads what EnumText writes; 0 for a word the enumeration has not.
+func EnumNumber(d protoreflect.EnumDescriptor, word string) protoreflect.EnumNumber {
+	return enumPlanOf(d).numbers[word]
+}
+
+var enumPlans sync.Map // protoreflect.FullName -> *enumPlan
+
+func enumPlanOf(d protoreflect.EnumDescriptor) *enumPlan {
+	if e, ok := enumPlans.Load(d.FullName()); ok {
+		return e.(*enumPlan)
+	}
+	e, _ := enumPlans.LoadOrStore(d.FullName(), planEnum(d))
+	return e.(*enumPlan)
+}
