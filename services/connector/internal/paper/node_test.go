@@ -149,9 +149,12 @@ func TestVenue_Port(t *testing.T) {
 		price, err := v.Market().LastPrice(ctx, "BTCUSDT")
 		require.NoError(t, err)
 		require.Equal(t, "60000", price.Price.String())
+		at, err := v.Market().MarketTime(ctx, "BTCUSDT")
+		require.NoError(t, err)
+		require.Equal(t, time.UnixMilli(1).UTC(), at)
 		_, err = v.Market().LastPrice(ctx, "ETHUSDT")
 		require.ErrorIs(t, err, venue.ErrNoPrice)
-		require.Equal(t, 3*time.Second, v.Market().Timing().Lifetime())
+		require.Equal(t, 6*time.Second, v.Market().Timing().Lifetime())
 
 		placed, err := buy(t, v, "m"+name)
 		require.NoError(t, err)

@@ -54,6 +54,12 @@ func (m marketData) Time(ctx context.Context) (time.Time, error) {
 	return do(ctx, m.node, callTime, none{})
 }
 
+// MarketTime is the time of the last tick: on paper a market's clock stands still between ticks.
+func (m marketData) MarketTime(ctx context.Context, symbol string) (time.Time, error) {
+	last, err := m.LastPrice(ctx, symbol)
+	return last.MarketTime, err
+}
+
 func (m marketData) LastPrice(ctx context.Context, symbol string) (venue.Price, error) {
 	return do(ctx, m.node, callLastPrice, symbolIn{symbol})
 }

@@ -119,7 +119,7 @@ type NewOrder struct {
 	StopPrice     decimal.Decimal `json:"stop_price"`
 	ClientOrderID ClientOrderID   `json:"client_order_id"`
 	SideEffect    SideEffect      `json:"side_effect,omitempty"`
-	// Stamp is when the order was claimed, by the venue's clock. The request carries it instead of the moment of
+	// Stamp is when the order was claimed, in real time. The request carries it instead of the moment of
 	// sending, so that a sender that was held up in between cannot place an order that others have given up.
 	Stamp time.Time `json:"stamp"`
 }
@@ -149,7 +149,7 @@ type Order struct {
 	Executed decimal.Decimal `json:"executed"`
 	// CumQuote is the sum of price x quantity of the order's trades.
 	CumQuote decimal.Decimal `json:"cum_quote"`
-	// CreatedAt is when the venue took the order in, UpdatedAt when it last changed.
+	// CreatedAt is when the venue took the order in, UpdatedAt when it last changed, by the market's time.
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
 	// ExpiryReason says why an order expired, e.g. INSUFFICIENT_LIQUIDITY.
@@ -174,7 +174,8 @@ type Trade struct {
 	Fee           decimal.Decimal `json:"fee"`
 	FeeAsset      string          `json:"fee_asset"`
 	IsMaker       bool            `json:"is_maker"`
-	Time          time.Time       `json:"time"`
+	// Time is the market's.
+	Time time.Time `json:"time"`
 }
 
 // Placed is the venue's answer to an order it took in: its state, and the trades it has made so far.

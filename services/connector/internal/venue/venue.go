@@ -42,8 +42,10 @@ type MarketData interface {
 	Instrument(ctx context.Context, symbol string) (Instrument, error)
 	// Instruments gives the trading rules of every symbol, ordered by symbol.
 	Instruments(ctx context.Context) ([]Instrument, error)
-	// Time is the venue's clock: the one its deadlines are measured by. It never goes back.
+	// Time is the venue's own clock: the one that stamps of requests are measured by. It never goes back.
 	Time(ctx context.Context) (time.Time, error)
+	// MarketTime is the time that a symbol's orders and trades carry. It is Time, but for a market that is replayed.
+	MarketTime(ctx context.Context, symbol string) (time.Time, error)
 	// LastPrice is the price of the newest trade. ErrNoPrice before the first one.
 	LastPrice(ctx context.Context, symbol string) (Price, error)
 	// FollowPrices hands over the prices of a symbol after a sequence, in order, several at a time when there are
@@ -75,8 +77,7 @@ type Price struct {
 	Price    decimal.Decimal `json:"price"`
 	Bid      decimal.Decimal `json:"bid"`
 	Ask      decimal.Decimal `json:"ask"`
-	// Time is the venue's clock when the price was made; MarketTime is the time of the market data it comes from,
-	// which differs on a replay.
+	// Time is the venue's clock when the price was made; MarketTime is the market's, which differs on a replay.
 	Time       time.Time `json:"time"`
 	MarketTime time.Time `json:"market_time"`
 	// EventID names the price for ever, e.g. paper/BTCUSDT/17.

@@ -69,7 +69,7 @@ func (c *change) report(account *accountState, r venue.Report) {
 
 // put stores an order as it now stands.
 func (c *change) put(o orderState) {
-	o.UpdatedAt = c.at
+	o.UpdatedAt = c.s.Symbols[o.Symbol].Last.MarketTime
 	c.emit(effect{Order: &o})
 }
 

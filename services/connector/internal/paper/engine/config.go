@@ -138,7 +138,7 @@ func (b BookConfig) Validate() error {
 }
 
 // Timing of the paper venue: it does a request when it arrives, and refuses one stamped more than the window ago.
-var Timing = venue.Timing{ReceiveWindow: 2 * time.Second, Processing: 0, Margin: time.Second}
+var Timing = venue.Timing{ReceiveWindow: 5 * time.Second, Processing: 0, Margin: time.Second}
 
 // Bounds of what the venue remembers. What is older is forgotten, as Binance archives old orders.
 const (

@@ -449,7 +449,7 @@ func TestEngine_Refuses(t *testing.T) {
 		{"-1106 Parameter 'stopPrice'", change(func(o *venue.NewOrder) { o.StopPrice = dec("1") })},
 		{"-1106 Parameter 'timeInForce'", change(func(o *venue.NewOrder) { o.Type, o.Price = venue.Market, dec("0") })},
 		{"-1106 Parameter 'sideEffectType'", change(func(o *venue.NewOrder) { o.SideEffect = venue.MarginBuy })},
-		{"-1021 Timestamp for this request is outside", change(func(o *venue.NewOrder) { o.Stamp = start.Add(-2001 * time.Millisecond) })},
+		{"-1021 Timestamp for this request is outside", change(func(o *venue.NewOrder) { o.Stamp = start.Add(-5001 * time.Millisecond) })},
 		{"-1021 Timestamp for this request was 1000ms ahead", change(func(o *venue.NewOrder) { o.Stamp = start.Add(1001 * time.Millisecond) })},
 	} {
 		_, err := b.Place(spot, c.in)

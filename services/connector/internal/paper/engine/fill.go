@@ -41,7 +41,7 @@ func (c *change) fill(y *symbolState, o *orderState, price, quantity decimal.Dec
 	c.releaseExcess(account, &next)
 	trade := venue.Trade{
 		Symbol: o.Symbol, TradeID: y.LastTradeID + 1, OrderID: o.OrderID, Side: o.Side, Price: price, Quantity: quantity,
-		QuoteQuantity: quoteQuantity, Fee: fee.free, FeeAsset: fee.asset, IsMaker: maker, Time: c.at,
+		QuoteQuantity: quoteQuantity, Fee: fee.free, FeeAsset: fee.asset, IsMaker: maker, Time: y.Last.MarketTime,
 	}
 	c.put(next)
 	c.emit(effect{Trade: &tradeEffect{Account: o.Account, Trade: trade}})

@@ -198,7 +198,7 @@ func (c *change) accept(account *accountState, y *symbolState, in venue.NewOrder
 		Order: venue.Order{
 			Symbol: in.Symbol, OrderID: y.LastOrderID + 1, ClientOrderID: in.ClientOrderID, Status: venue.StatusNew,
 			Side: in.Side, Type: in.Type, TimeInForce: in.TimeInForce, SideEffect: in.SideEffect,
-			Quantity: in.Quantity, Price: in.Price, StopPrice: in.StopPrice, CreatedAt: c.at, UpdatedAt: c.at,
+			Quantity: in.Quantity, Price: in.Price, StopPrice: in.StopPrice, CreatedAt: y.Last.MarketTime,
 		},
 		Account: account.Config.Key, LockAsset: y.Instrument.QuoteAsset, Locked: needed,
 	}
