@@ -5,8 +5,10 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
+	"github.com/oklog/ulid/v2"
 	"github.com/shopspring/decimal"
 
+	"github.com/robson/robson/pkg/event"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 )
 
@@ -96,7 +98,7 @@ type Anomaly struct {
 // that the id UUIDv5(event id, kind) is its own.
 func (a Anomaly) Payload(eventID uuid.UUID) *eventv1.DiscrepancyDetected {
 	payload := &eventv1.DiscrepancyDetected{
-		DiscrepancyId: uuid.NewSHA1(eventID, []byte(enumText(discrepancyKinds, a.Kind))).String(),
+		DiscrepancyId: event.DiscrepancyID(ulid.ULID(eventID), enumText(discrepancyKinds, a.Kind)).String(),
 		AccountId:     a.AccountID.String(),
 		Kind:          a.Kind,
 		Entity:        a.Entity,

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/shopspring/decimal"
 
+	"github.com/robson/robson/pkg/event"
 	"github.com/robson/robson/pkg/money"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 )
@@ -146,7 +147,7 @@ func (r *reader) proposed(decisionID, accountID, strategyID string) (*Decision, 
 		return nil, refused("DECISION_CHECKED", "decision %s is %s already", id, decision.Status).With("status", string(decision.Status))
 	}
 	return decision, firstOf(
-		r.onStream("position", decision.PositionID),
+		r.onStream(event.KindPosition, decision.PositionID),
 		sameText("account_id", strings.ToLower(accountID), decision.AccountID.String()),
 		sameText("strategy_id", strings.ToLower(strategyID), idText(decision.StrategyID)))
 }

@@ -5,6 +5,8 @@ import (
 
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/robson/robson/pkg/event"
 )
 
 // Event is one event of a tenant's log, as the rules need it.
@@ -17,12 +19,21 @@ type Event struct {
 	StreamKey string
 	Seq       int64
 	// Type is the stored name, e.g. ORDER_SUBMITTED.
-	Type string
+	Type event.Type
 	// OccurredAt is business time; never used for order.
 	OccurredAt time.Time
 	IngestedAt time.Time
 	// Payload is the typed payload, e.g. *eventv1.OrderSubmitted.
 	Payload proto.Message
+}
+
+// EventOf is a stored event with its decoded payload.
+func EventOf(record *event.Record, payload proto.Message) Event {
+	return Event{
+		TenantID: record.TenantID, Position: record.Position, EventID: uuid.UUID(record.EventID),
+		StreamKey: record.StreamKey, Seq: record.Seq, Type: record.Type,
+		OccurredAt: record.OccurredAt, IngestedAt: record.IngestedAt, Payload: payload,
+	}
 }
 
 // Check tells whether an event of class DECISION may follow the state: nil, or an error of kind Refused when the state

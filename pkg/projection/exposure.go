@@ -103,10 +103,10 @@ func (p *Position) unrealized() decimal.Decimal {
 	return p.gain(p.CurrentPrice.Decimal, p.CurrentQuantity)
 }
 
-// realized is the gross P&L of the exits. A long's is what they brought less their share of the cost; a short's is the
+// Realized is the gross P&L of the exits. A long's is what they brought less their share of the cost; a short's is the
 // entry's proceeds for what came back, less what that cost: the fee taken in the base asset never came back, and counts
 // among the fees at the price it was bought at.
-func (p *Position) realized() decimal.Decimal {
+func (p *Position) Realized() decimal.Decimal {
 	if p.Side == positionSideShort {
 		returned := p.ExitQuantity.Sub(p.ExitBaseFee)
 		return quotient(returned.Mul(p.EntryCost), p.EntryQuantity).Sub(p.ExitProceeds.Sub(p.ExitBaseFeeCost))

@@ -1,25 +1,14 @@
 package projection
 
 import (
-	"encoding/base32"
-	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
 	"github.com/shopspring/decimal"
 
+	"github.com/robson/robson/pkg/event"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 )
-
-// orderID is the order of an intent's attempt, counted from 1.
-func orderID(intentID uuid.UUID, attempt int32) uuid.UUID {
-	return uuid.NewSHA1(intentID, []byte(strconv.Itoa(int(attempt))))
-}
-
-// clientOrderID is what the venue knows an order by.
-func clientOrderID(order uuid.UUID) string {
-	return "rb-" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(order[:]))
-}
 
 func (r *reader) checkIntent(p *eventv1.IntentCreated) error {
 	id := r.id("intent_id", p.GetIntentId())
@@ -27,7 +16,7 @@ func (r *reader) checkIntent(p *eventv1.IntentCreated) error {
 		return refused("INTENT_EXISTS", "intent %s exists already", id)
 	}
 	err := firstOf(
-		sameText("client_order_id", p.GetClientOrderId(), clientOrderID(orderID(id, 1))),
+		sameText("client_order_id", p.GetClientOrderId(), event.ClientOrderID(event.OrderID(id, 1))),
 		positive("quantity", r.amount("quantity", p.GetQuantity())))
 	if err != nil {
 		return err
@@ -57,9 +46,9 @@ func (r *reader) checkCancel(p *eventv1.IntentCreated) error {
 		sameText("position_id", strings.ToLower(p.GetPositionId()), idText(order.PositionID)),
 		sameText("symbol", p.GetSymbol(), order.Symbol))
 	if err != nil || order.PositionID.Valid {
-		return firstOf(err, r.onStream("position", order.PositionID.UUID))
+		return firstOf(err, r.onStream(event.KindPosition, order.PositionID.UUID))
 	}
-	return r.onStream("account", order.AccountID)
+	return r.onStream(event.KindAccount, order.AccountID)
 }
 
 // checkOrderIntent looks at an intent that is carried out by an order of a position.
@@ -69,7 +58,7 @@ func (r *reader) checkOrderIntent(p *eventv1.IntentCreated) error {
 		return err
 	}
 	err = firstOf(
-		r.onStream("position", position.PositionID),
+		r.onStream(event.KindPosition, position.PositionID),
 		sameText("account_id", strings.ToLower(p.GetAccountId()), position.AccountID.String()),
 		sameText("symbol", p.GetSymbol(), position.Symbol),
 		checkPrices(p))
@@ -196,7 +185,7 @@ func (r *reader) checkSubmitted(p *eventv1.OrderSubmitted) error {
 
 // matchesIntent wants the order to be what was intended, under the ids that follow from it.
 func (r *reader) matchesIntent(p *eventv1.OrderSubmitted, intent *Intent) error {
-	id := orderID(intent.IntentID, p.GetAttempt())
+	id := event.OrderID(intent.IntentID, p.GetAttempt())
 	if intent.IntentType != intentEntry && intent.IntentType != intentExit && intent.IntentType != intentInsurance {
 		return invalid("intent_id", "must be that of an order and is one to %s", intent.IntentType)
 	}
@@ -207,7 +196,7 @@ func (r *reader) matchesIntent(p *eventv1.OrderSubmitted, intent *Intent) error 
 	}
 	return firstOf(
 		sameText("order_id", strings.ToLower(p.GetOrderId()), id.String()),
-		sameText("client_order_id", p.GetClientOrderId(), clientOrderID(id)),
+		sameText("client_order_id", p.GetClientOrderId(), event.ClientOrderID(id)),
 		sameText("account_id", strings.ToLower(p.GetAccountId()), intent.AccountID.String()),
 		sameText("position_id", strings.ToLower(p.GetPositionId()), idText(intent.PositionID)),
 		sameText("symbol", p.GetSymbol(), intent.Symbol),

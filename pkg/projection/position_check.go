@@ -99,13 +99,14 @@ func onRightSide(field, side string, entry, stop decimal.Decimal) error {
 // checkOpened wants a first entry fill, and the stop that was decided. A fill beyond the stop opens the position all the
 // same: the stop is held against the planned entry.
 func (r *reader) checkOpened(p *eventv1.PositionOpened) error {
-	position, err := r.positionIn(p.GetPositionId(), PositionEntering, PositionError)
-	if err != nil {
-		return err
-	}
+	position, err := r.knownPosition(p.GetPositionId())
 	switch {
+	case err != nil:
+		return err
 	case position.OpenedAt != nil:
 		return refused("POSITION_OPENED", "position %s was opened already", position.PositionID)
+	case position.State != PositionEntering && position.State != PositionError:
+		return refused("POSITION_STATE", "position %s is %s", position.PositionID, position.State).With("state", string(position.State))
 	case !position.EntryQuantity.IsPositive():
 		return refused("NO_ENTRY_FILL", "position %s has no entry fill", position.PositionID)
 	}
@@ -233,7 +234,7 @@ func (r *reader) checkClosed(p *eventv1.PositionClosed) error {
 	case position.ReservedQuantity.IsPositive() || position.PlannedQuantity.Valid && !position.EntryDone:
 		return refused("ORDERS_LIVE", "position %s has live orders", position.PositionID).With("reserved", position.ReservedQuantity.String())
 	}
-	realized := position.realized()
+	realized := position.Realized()
 	return firstOf(
 		r.sameExits(p.GetExitOrderIds(), position.ExitOrderIDs),
 		sameAmount("closed_quantity", r.amount("closed_quantity", p.GetClosedQuantity()), position.ExitQuantity),

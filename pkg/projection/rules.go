@@ -1,15 +1,13 @@
 package projection
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
-	optionsv1 "github.com/robson/robson/proto/gen/go/robson/options/v1"
+	"github.com/robson/robson/pkg/event"
 )
 
 // RulesVersion names this set of rules. State that other rules have folded is not continued but folded anew; it goes up
@@ -30,7 +28,7 @@ type rule struct {
 }
 
 // rules declares every event type of the taxonomy.
-var rules = map[string]rule{
+var rules = map[event.Type]rule{
 	"ORDER_SUBMITTED": decides((*reader).checkSubmitted, (*change).foldSubmitted),
 	"ORDER_ACKED":     reports((*change).foldAcked),
 	"FILL_RECEIVED":   reports((*change).foldFill),
@@ -119,8 +117,8 @@ func payloadOf[P proto.Message](r *reader) (P, bool) {
 
 func (r *reader) check() error {
 	rule, declared := rules[r.ev.Type]
-	if !declared {
-		return invalid("payload", "%s is not an event type", r.ev.Type)
+	if !declared || r.ev.Payload == nil {
+		return invalid("payload", "%q is not an event type, or comes without a payload", r.ev.Type)
 	}
 	if err := r.checkPlace(); err != nil {
 		return err
@@ -144,51 +142,32 @@ func (c *change) fold() {
 	}
 }
 
-// kinds holds what the contract says of each event type.
-var kinds = func() map[string]*optionsv1.Event {
-	m := map[string]*optionsv1.Event{}
-	fields := (&eventv1.Payload{}).ProtoReflect().Descriptor().Oneofs().ByName("kind").Fields()
-	for i := range fields.Len() {
-		option, ok := proto.GetExtension(fields.Get(i).Message().Options(), optionsv1.E_Event).(*optionsv1.Event)
-		if !ok {
-			panic(fmt.Sprintf("projection: payload %s has no event option", fields.Get(i).Name()))
-		}
-		m[option.GetType()] = option
-	}
-	return m
-}()
-
 // checkPlace refuses an event in a stream of a kind that does not hold it, or of another thing than it names.
 func (r *reader) checkPlace() error {
-	kind, id, found := strings.Cut(r.ev.StreamKey, ":")
-	streams := kinds[r.ev.Type].GetStreams()
-	if !found || !containsText(streams, kind) {
-		return invalid("stream_key", "must be that of a %s for %s and is %s", strings.Join(streams, " or "), r.ev.Type, r.ev.StreamKey)
+	descriptor, known := event.Lookup(r.ev.Type)
+	stream, err := event.ParseStreamKey(r.ev.StreamKey)
+	if err != nil {
+		return err //nolint:wrapcheck // It names the field.
+	}
+	if !known || !descriptor.Holds(stream.Kind) {
+		return invalid("stream_key", "must not be that of a %s for %s", stream.Kind, r.ev.Type)
 	}
 	message := r.ev.Payload.ProtoReflect()
-	if field := message.Descriptor().Fields().ByName(protoreflect.Name(kind + "_id")); field != nil {
-		if named := strings.ToLower(message.Get(field).String()); named != id {
-			return invalid(kind+"_id", "must be the stream's %s and is %q", id, named)
+	own := string(stream.Kind) + "_id"
+	if field := message.Descriptor().Fields().ByName(protoreflect.Name(own)); field != nil {
+		if named := strings.ToLower(message.Get(field).String()); named != stream.ID.String() {
+			return invalid(own, "must be the stream's %s and is %q", stream.ID, named)
 		}
 	}
-	if kind == "tenant" && id != r.ev.TenantID.String() {
+	if stream.Kind == event.KindTenant && stream.ID != r.ev.TenantID {
 		return invalid("stream_key", "must be the tenant's own, tenant:%s", r.ev.TenantID)
 	}
 	return nil
 }
 
-func containsText(list []string, text string) bool {
-	for _, item := range list {
-		if item == text {
-			return true
-		}
-	}
-	return false
-}
-
 // onStream refuses an event that is not in a given stream.
-func (r *reader) onStream(kind string, id uuid.UUID) error {
-	if key := kind + ":" + id.String(); r.ev.StreamKey != key {
+func (r *reader) onStream(kind event.Kind, id uuid.UUID) error {
+	if key := (event.StreamKey{Kind: kind, ID: id}).String(); r.ev.StreamKey != key {
 		return invalid("stream_key", "must be %s and is %s", key, r.ev.StreamKey)
 	}
 	return nil

@@ -3,6 +3,7 @@ package projection
 import (
 	"strings"
 
+	"github.com/robson/robson/pkg/event"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 )
 
@@ -64,14 +65,14 @@ func (r *reader) checkSignalDetected(p *eventv1.SignalDetected) error {
 		if err != nil {
 			return err
 		}
-		return r.onStream("strategy", strategy.StrategyID)
+		return r.onStream(event.KindStrategy, strategy.StrategyID)
 	}
 	position, err := r.knownPosition(p.GetPositionId())
 	if err != nil {
 		return err
 	}
 	return firstOf(
-		r.onStream("position", position.PositionID),
+		r.onStream(event.KindPosition, position.PositionID),
 		sameText("symbol", p.GetSymbol(), position.Symbol),
 		sameText("side", enumText(positionSides, p.GetSide()), position.Side),
 		sameText("strategy_id", p.GetStrategyId(), idText(position.StrategyID)))
@@ -151,5 +152,5 @@ func (r *reader) onPositionOrStrategy(positionID string) error {
 		}
 		return nil
 	}
-	return r.onStream("position", r.id("position_id", positionID))
+	return r.onStream(event.KindPosition, r.id("position_id", positionID))
 }

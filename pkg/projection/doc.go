@@ -1,0 +1,43 @@
+// Package projection holds the rules that make state out of a tenant's log: Check says whether a decision may follow the
+// state, Fold says what the state becomes. Both are pure: the same log gives the same rows, byte for byte, on every
+// machine, whoever folds it. eventlog folds inside its transaction, replay and comparison fold outside; there is one
+// copy of the rules.
+//
+// State is rows, one struct per table; a View gives them by Key. Rows are never changed once they are in a View. What is
+// not loaded is answered by *Missing, and the caller loads and asks again.
+//
+//	keys := Touches(event)              load them, for many events at once
+//	batch := NewOverlay(cache)          the transaction's changes
+//	append := NewOverlay(batch)         one append's changes: merged, or discarded alone
+//	Check(append, event)                decisions only; *Missing: load more, ask again
+//	anomalies := Fold(append, event)    each becomes a DISCREPANCY_DETECTED, folded like any other event
+//	append.MergeInto(batch)
+//	batch.Rows()                        what to write
+//
+// # Positions
+//
+//	POSITION_ARMED > armed > INTENT_CREATED(entry) > entering > POSITION_OPENED > active > EXIT_TRIGGERED > exiting
+//	armed    > POSITION_DISARMED > closed
+//	entering > EXIT_TRIGGERED (panic, user_close, risk_limit) > exiting
+//	entering > POSITION_CLOSED (entry_failed) > closed
+//	exiting  > POSITION_CLOSED > closed, which is the end
+//	any but closed > DISCREPANCY_DETECTED (stale_position) > error, where stops, exits and closing stay possible
+//
+// What a position holds follows from its orders' fills alone, and counts even in a state that did not expect it. Only a
+// closed position no longer changes: a late fill is recorded on its order, and flagged.
+//
+// # Orders
+//
+// An order's status is a function of the set of facts about it, not of their order of arrival:
+//
+//	filled = quantity: filled; else canceled; else expired; else filled > 0: partial;
+//	else rejected; else acknowledged; else claimed: submitted; else pending
+//
+// Facts about an order whose claim is not in the log make a stub. Its fills touch its position when the claim is taken
+// in, since nobody knows before what the order was for.
+//
+// # Limits
+//
+// From its entry intent on a position counts in the exposure and open risk of its account and strategy: with what was
+// planned until the entry order has ended, with what is held from then on, and no more once it is closed.
+package projection
