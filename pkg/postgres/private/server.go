@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -61,6 +62,34 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s.lock = lock
 	return s, nil
+}
+
+// StopLeftBehind stops the server that a killed process left behind in cfg.Dir and says whether there was one. A
+// server that a living process owns is ErrInUse.
+func StopLeftBehind(ctx context.Context, cfg Config) (bool, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return false, err
+	}
+	if _, err := os.Stat(cfg.Dir); errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	p, _, err := settle(cfg.Dir)
+	if err != nil {
+		return false, fmt.Errorf("private postgres: %w", err)
+	}
+	lock, err := p.take()
+	if err != nil {
+		return false, fmt.Errorf("private postgres: %w", err)
+	}
+	waiting, cancel := context.WithTimeout(ctx, cfg.StartTimeout)
+	defer cancel()
+	s, err := adopt(waiting, cfg, p)
+	if s == nil {
+		return false, errors.Join(err, lock.Close())
+	}
+	s.lock = lock
+	return true, s.Stop(ctx)
 }
 
 // open makes the cluster where there is none, and adopts or launches its server.

@@ -202,6 +202,28 @@ func TestServer_LeftBehind(t *testing.T) {
 		require.False(t, again.Adopted())
 	})
 
+	t.Run("is stopped on demand", func(t *testing.T) {
+		t.Parallel()
+		dir := reachable(t)
+		stopped, err := StopLeftBehind(t.Context(), testConfig(dir))
+		require.NoError(t, err)
+		require.False(t, stopped, "no directory")
+		killedOwner(t, dir)
+		pm, found, err := place{dir: dir}.postmaster()
+		require.NoError(t, err)
+		require.True(t, found)
+		stopped, err = StopLeftBehind(t.Context(), testConfig(dir))
+		require.NoError(t, err)
+		require.True(t, stopped)
+		require.False(t, alive(pm.pid))
+		stopped, err = StopLeftBehind(t.Context(), testConfig(dir))
+		require.NoError(t, err)
+		require.False(t, stopped, "nothing to stop")
+		start(t, dir)
+		_, err = StopLeftBehind(t.Context(), testConfig(dir))
+		require.ErrorIs(t, err, ErrInUse)
+	})
+
 	t.Run("is waited for while it stops", func(t *testing.T) {
 		t.Parallel()
 		dir := reachable(t)
