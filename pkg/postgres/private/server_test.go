@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 }
 
 func own(dir string) {
-	s, err := Start(context.Background(), testConfig(dir)) //nolint:forbidigo // this is the main of a process that is killed.
+	s, err := Start(context.Background(), testConfig(dir))
 	if err != nil {
 		_, _ = io.WriteString(os.Stdout, err.Error()+"\n")
 		os.Exit(1)
