@@ -133,8 +133,8 @@ func (c *change) foldRiskFailed(p *eventv1.RiskCheckFailed) {
 	c.put(use)
 }
 
-// breaches names the loss limits that are used up by what is lost already, as halts. A check that says so for another
-// reason halts the day.
+// breaches names the loss limits that are used up by what is lost already, as halts. A check that says so for a
+// reason that the row does not show halts the day.
 func (r *Risk) breaches(at time.Time) []string {
 	var keys []string
 	day, month := Day(at), Month(at)
@@ -155,7 +155,7 @@ func (r *Risk) breaches(at time.Time) []string {
 		keys = append(keys, HaltKey(enumText(limitNames, eventv1.LimitName_LIMIT_NAME_MONTHLY_BUDGET), month))
 	}
 	if keys == nil {
-		keys = []string{HaltKey("risk_check", day)}
+		keys = []string{HaltKey(enumText(limitNames, eventv1.LimitName_LIMIT_NAME_DAILY_LOSS), day)}
 	}
 	return keys
 }

@@ -325,7 +325,8 @@ func TestScenario_S9_closing_twice(t *testing.T) {
 	add(t, log, log.Leaving(plan, eventv1.ExitReason_EXIT_REASON_USER_CLOSE), log.Exit(plan, 1, "0.06659"))
 	refuse(t, log, "ALREADY_EXITING", log.Leaving(plan, eventv1.ExitReason_EXIT_REASON_USER_CLOSE))
 	require.EqualValues(t, 1, log.Position(plan.PositionID()).ExitTriggers)
-	add(t, log, log.Exit(plan, 2, "0.06659"), log.Claim(projectiontest.ExitID(plan, 1), 1))
+	add(t, log, log.Exit(plan, 2, "0.06659"))
+	add(t, log, log.Claim(projectiontest.ExitID(plan, 1), 1))
 	refuse(t, log, "EXCEEDS_OPEN", log.Claim(projectiontest.ExitID(plan, 2), 1))
 }
 

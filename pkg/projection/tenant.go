@@ -79,8 +79,7 @@ func (r *reader) checkAccountRegistered(p *eventv1.AccountRegistered) error {
 		sameText("environment", enumText(environments, p.GetEnvironment()), known.Environment),
 		sameText("product", enumText(products, p.GetProduct()), known.Product),
 		sameText("quote_asset", p.GetQuoteAsset(), known.QuoteAsset),
-		sameText("margin_symbol", p.GetMarginSymbol(), textOf(known.MarginSymbol)),
-		sameText("api_key_fingerprint", p.GetApiKeyFingerprint(), known.APIKeyFingerprint))
+		sameText("margin_symbol", p.GetMarginSymbol(), textOf(known.MarginSymbol)))
 }
 
 // checkRegistration looks at what a registration says by itself.
