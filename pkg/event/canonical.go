@@ -29,8 +29,8 @@ const (
 type selection int
 
 const (
-	// everything: the stored bytes.
-	everything selection = iota
+	// The zero value writes everything: the stored bytes.
+	_ selection = iota
 	// meaning: without evidence and the times at which something was noted.
 	meaning
 	// values: only what happened.

@@ -40,13 +40,13 @@ func HashOf(r *Record) [32]byte {
 type hasher struct{ buffer []byte }
 
 func (h *hasher) part(data []byte) {
-	h.buffer = binary.BigEndian.AppendUint32(h.buffer, uint32(len(data))) //nolint:gosec // payloads are bounded far below 4 GiB
+	h.buffer = binary.BigEndian.AppendUint32(h.buffer, uint32(len(data)))
 	h.buffer = append(h.buffer, data...)
 }
 
 func (h *hasher) number(n int64) {
 	h.buffer = binary.BigEndian.AppendUint32(h.buffer, 8)
-	h.buffer = binary.BigEndian.AppendUint64(h.buffer, uint64(n)) //nolint:gosec // two's complement, as documented
+	h.buffer = binary.BigEndian.AppendUint64(h.buffer, uint64(n))
 }
 
 func (h *hasher) optional(data []byte, absent bool) {

@@ -186,10 +186,10 @@ func (r *reader) value(fresh func() protoreflect.Value, f *fieldPlan, depth int)
 	case formInt:
 		n := r.integer()
 		if f.desc.Kind() == protoreflect.Int32Kind {
-			if n != int64(int32(n)) { //nolint:gosec // the comparison is the check
+			if n != int64(int32(n)) {
 				r.fail("a number is beyond 32 bits")
 			}
-			return protoreflect.ValueOfInt32(int32(n)) //nolint:gosec // checked above
+			return protoreflect.ValueOfInt32(int32(n))
 		}
 		return protoreflect.ValueOfInt64(n)
 	case formEnum:

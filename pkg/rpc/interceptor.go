@@ -130,6 +130,7 @@ func (c *chain) finish(ctx context.Context, method string, started time.Time, er
 		level = slog.LevelError
 	case fault.Unavailable, fault.Exhausted:
 		level = slog.LevelWarn
+	default: // the caller's to mend
 	}
 	status := Status(err)
 	c.logger.Log(ctx, level, "call failed", "method", method, "code", status.Code().String(), "duration", c.clock.Now().Sub(started), "error", err.Error())

@@ -95,9 +95,9 @@ func serve(t *testing.T, r *reader) func(token string) eventlogv1.ReadServiceCli
 
 func TestServer_tells_who_calls_and_with_which_ids(t *testing.T) {
 	t.Parallel()
-	var seen context.Context //nolint:containedctx // what the handler was given is what is tested
+	contexts := make(chan context.Context, 1)
 	dial := serve(t, &reader{head: func(ctx context.Context) (*eventlogv1.GetHeadResponse, error) {
-		seen = ctx
+		contexts <- ctx
 		return &eventlogv1.GetHeadResponse{Position: 7}, nil
 	}})
 	ids := correlation.IDs{Trace: uuid.New(), Command: uuid.New(), Workflow: uuid.New(), Causation: "01ARZ3NDEKTSV4RRFFQ69G5FAV", CommandGiven: true}
@@ -105,6 +105,7 @@ func TestServer_tells_who_calls_and_with_which_ids(t *testing.T) {
 	response, err := dial("alice").GetHead(correlation.With(context.Background(), ids), &eventlogv1.GetHeadRequest{}, grpc.Header(&header))
 	require.NoError(t, err)
 	require.EqualValues(t, 7, response.GetPosition())
+	seen := <-contexts
 	require.Equal(t, ids, correlation.From(seen))
 	require.Equal(t, tenant, identity.Tenant(seen))
 	caller, ok := identity.From(seen)
@@ -116,7 +117,7 @@ func TestServer_tells_who_calls_and_with_which_ids(t *testing.T) {
 
 	_, err = dial("alice").GetHead(context.Background(), &eventlogv1.GetHeadRequest{}, grpc.Header(&header))
 	require.NoError(t, err)
-	made := correlation.From(seen)
+	made := correlation.From(<-contexts)
 	require.NotEqual(t, uuid.Nil, made.Trace)
 	require.NotEqual(t, uuid.Nil, made.Command)
 	require.False(t, made.CommandGiven)

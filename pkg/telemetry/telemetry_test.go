@@ -16,6 +16,7 @@ import (
 
 // One test, since the providers are the process's.
 func TestTelemetry(t *testing.T) {
+	t.Parallel()
 	var logs bytes.Buffer
 	tel, err := telemetry.Setup(t.Context(), telemetry.Config{Service: "test", LogWriter: &logs, LogJSON: true})
 	require.NoError(t, err)
@@ -31,7 +32,7 @@ func TestTelemetry(t *testing.T) {
 	counter, err := otel.Meter("test").Int64Counter("robson_test_total")
 	require.NoError(t, err)
 	counter.Add(ctx, 3)
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a listener of this test's own
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	serving, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)

@@ -1,0 +1,227 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/shopspring/decimal"
+
+	"github.com/robson/robson/cmd/robson/internal/screen"
+	"github.com/robson/robson/pkg/money"
+	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
+	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
+	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+)
+
+// report shows what was played and proves it.
+func (d *Demo) report(ctx context.Context) error {
+	if err := d.settle(ctx); err != nil {
+		return err
+	}
+	for _, part := range []struct {
+		title string
+		show  func(context.Context) error
+	}{
+		{"the life of the long, from one trace id", d.showTimeline},
+		{"positions", d.showPositions},
+		{"the long's P&L, by hand", d.showProfit},
+		{"balances", d.showBalances},
+	} {
+		d.heading(part.title)
+		if err := part.show(ctx); err != nil {
+			return fmt.Errorf("%s: %w", part.title, err)
+		}
+	}
+	d.heading("proof, from an independent read of log and tables")
+	p, err := d.prove(ctx)
+	if err != nil {
+		return err
+	}
+	return d.showProof(p)
+}
+
+// showTimeline prints every event of the trace that opened the long.
+func (d *Demo) showTimeline(ctx context.Context) error {
+	var events []*eventv1.Event
+	token := ""
+	for {
+		page, err := retry(ctx, d, "search by trace", func(ctx context.Context) (*eventlogv1.QueryEventsResponse, error) {
+			return d.log.QueryEvents(ctx, &eventlogv1.QueryEventsRequest{Filter: &eventlogv1.EventFilter{TraceId: d.longTrace}, PageSize: readPageSize, PageToken: token})
+		})
+		if err != nil {
+			return err
+		}
+		events = append(events, page.GetEvents()...)
+		token = page.GetNextPageToken()
+		if token == "" {
+			break
+		}
+	}
+	d.say("robson events search --trace-id %s\n", d.longTrace)
+	screen.WriteTimeline(d.out, events)
+	types := map[string]bool{}
+	for _, e := range events {
+		types[e.GetEventType()] = true
+	}
+	for _, must := range []string{"POSITION_ARMED", "DECISION_PROPOSED", "INTENT_CREATED", "ORDER_SUBMITTED", "ORDER_ACKED", "FILL_RECEIVED", "POSITION_OPENED", "TRAILING_STOP_UPDATED", "EXIT_TRIGGERED", "POSITION_CLOSED"} {
+		if !types[must] {
+			return fmt.Errorf("the trace %s does not find %s", d.longTrace, must)
+		}
+	}
+	return nil
+}
+
+// showPositions prints every position of both accounts.
+func (d *Demo) showPositions(ctx context.Context) error {
+	var rows []*projectorv1.Position
+	for _, account := range []string{d.world.spot, d.world.margin} {
+		page, err := retry(ctx, d, "list positions", func(ctx context.Context) (*projectorv1.ListPositionsResponse, error) {
+			return d.state.ListPositions(ctx, &projectorv1.ListPositionsRequest{AccountId: account, PageSize: 100})
+		})
+		if err != nil {
+			return err
+		}
+		slices.Reverse(page.GetPositions())
+		rows = append(rows, page.GetPositions()...)
+	}
+	table := screen.NewTable(screen.Text("ACCOUNT"), screen.Text("SYMBOL"), screen.Text("SIDE"), screen.Text("STATE"), screen.Decimal("ENTERED"), screen.Decimal("AT"), screen.Decimal("LEFT AT"), screen.Decimal("GROSS"), screen.Decimal("FEES"), screen.Decimal("NET"), screen.Decimal("DUST"), screen.Text("BECAUSE"))
+	for _, p := range rows {
+		table.Add(d.account(p.GetAccountId()), p.GetSymbol(), enumWord(p.GetSide().String(), "POSITION_SIDE_"), stateText(p), p.GetEntryQuantity(), short8(p.GetEntryPrice()), short8(p.GetExitPrice()),
+			short8(p.GetRealizedPnl()), short8(p.GetTotalFees()), short8(p.GetNetPnl()), p.GetDustQuantity(), p.GetExitReason())
+	}
+	table.Write(d.out)
+	return nil
+}
+
+// showProfit computes the long's P&L from its fills and holds it against what is stored.
+func (d *Demo) showProfit(ctx context.Context) error {
+	position, err := d.position(ctx, d.world.longPosition, 0)
+	if err != nil {
+		return err
+	}
+	fills, err := retry(ctx, d, "list fills", func(ctx context.Context) (*projectorv1.ListFillsResponse, error) {
+		return d.state.ListFills(ctx, &projectorv1.ListFillsRequest{PositionId: d.world.longPosition, PageSize: 1000})
+	})
+	if err != nil {
+		return err
+	}
+	slices.Reverse(fills.GetFills())
+	table := screen.NewTable(screen.Text("SIDE"), screen.Decimal("QUANTITY"), screen.Decimal("PRICE"), screen.Decimal("QUOTE"), screen.Decimal("FEE"), screen.Text("IN"), screen.Decimal("FEE IN USDT"))
+	var s sums
+	for _, f := range fills.GetFills() {
+		if err := s.add(f); err != nil {
+			return err
+		}
+		table.Add(enumWord(f.GetSide().String(), "SIDE_"), f.GetFillQuantity(), f.GetFillPrice(), f.GetQuoteQuantity(), f.GetFee(), f.GetFeeAsset(), f.GetFeeQuote())
+	}
+	table.Write(d.out)
+	return s.check(d, position)
+}
+
+// sums are what the P&L is made of.
+type sums struct {
+	bought, cost, sold, proceeds, fees decimal.Decimal
+}
+
+// add takes one fill.
+func (s *sums) add(f *projectorv1.Fill) error {
+	var err error
+	amount := func(text string) decimal.Decimal {
+		value, parseErr := money.Parse(text)
+		err = errors.Join(err, parseErr)
+		return value
+	}
+	quantity, price, fee := amount(f.GetFillQuantity()), amount(f.GetFillPrice()), amount(f.GetFeeQuote())
+	if f.GetSide() == eventv1.Side_SIDE_BUY {
+		s.bought, s.cost = s.bought.Add(quantity), s.cost.Add(quantity.Mul(price))
+	} else {
+		s.sold, s.proceeds = s.sold.Add(quantity), s.proceeds.Add(quantity.Mul(price))
+	}
+	s.fees = s.fees.Add(fee)
+	return err
+}
+
+// check prints the sums and holds them against the position.
+func (s *sums) check(d *Demo, p *projectorv1.Position) error {
+	// Gross is proceeds less what the sold part had cost; multiplied before divided.
+	gross := s.proceeds.Sub(money.Div18(s.sold.Mul(s.cost), s.bought))
+	net := gross.Sub(s.fees)
+	d.say("bought %s for %s; sold %s for %s; fees %s", money.Format(s.bought), money.Format(s.cost), money.Format(s.sold), money.Format(s.proceeds), money.Format(s.fees))
+	d.say("gross = %s - %s x %s / %s = %s", money.Format(s.proceeds), money.Format(s.sold), money.Format(s.cost), money.Format(s.bought), money.Format(gross))
+	d.say("net   = %s - %s = %s", money.Format(gross), money.Format(s.fees), money.Format(net))
+	for _, c := range []struct {
+		name, stored string
+		computed     decimal.Decimal
+	}{{"gross", p.GetRealizedPnl(), gross}, {"fees", p.GetTotalFees(), s.fees}, {"net", p.GetNetPnl(), net}} {
+		if c.stored != money.Format(c.computed) {
+			return fmt.Errorf("the position's %s is %s, the fills give %s", c.name, c.stored, money.Format(c.computed))
+		}
+	}
+	d.say("and so it stands on the position")
+	return nil
+}
+
+// showBalances prints what the venue last told of both accounts.
+func (d *Demo) showBalances(ctx context.Context) error {
+	table := screen.NewTable(screen.Text("ACCOUNT"), screen.Text("WALLET"), screen.Text("ASSET"), screen.Decimal("FREE"), screen.Decimal("LOCKED"), screen.Decimal("BORROWED"))
+	for _, account := range []string{d.world.spot, d.world.margin} {
+		page, err := retry(ctx, d, "list balances", func(ctx context.Context) (*projectorv1.ListBalancesResponse, error) {
+			return d.state.ListBalances(ctx, &projectorv1.ListBalancesRequest{AccountId: account, PageSize: 100})
+		})
+		if err != nil {
+			return err
+		}
+		for _, b := range page.GetBalances() {
+			table.Add(d.account(account), b.GetWallet(), b.GetAsset(), b.GetFree(), b.GetLocked(), b.GetBorrowed())
+		}
+	}
+	table.Write(d.out)
+	return nil
+}
+
+// showProof prints the counts and whether all held.
+func (d *Demo) showProof(p *proof) error {
+	byType := map[string]int{}
+	actors := map[eventv1.ActorType]int{}
+	for _, e := range p.events {
+		byType[e.GetEventType()]++
+		actors[e.GetActorType()]++
+	}
+	d.say("%d events:", len(p.events))
+	for _, t := range slices.Sorted(maps.Keys(byType)) {
+		d.say("  %5d  %s", byType[t], t)
+	}
+	d.say("by actor: cli %d, daemon %d, exchange %d, system %d", actors[eventv1.ActorType_ACTOR_TYPE_CLI], actors[eventv1.ActorType_ACTOR_TYPE_DAEMON], actors[eventv1.ActorType_ACTOR_TYPE_EXCHANGE], actors[eventv1.ActorType_ACTOR_TYPE_SYSTEM])
+	d.say("commands sent %d, duplicates recognised %d, decided anew after a conflict %d, refused by risk gates %d, calls repeated %d", d.counts.commands, d.counts.duplicates, d.counts.conflicts, d.counts.refused, d.counts.retries)
+	d.say("hash chain: %d events, unbroken, ends with %s", p.position, p.chainHash)
+	if len(p.differences) > 0 {
+		d.say("tables and fold DIFFER:")
+		for _, difference := range p.differences {
+			d.say("  %s", difference)
+		}
+		return fmt.Errorf("%d rows or more differ from the fold of the log", len(p.differences))
+	}
+	d.say("tables = fold: all %d rows, every field", p.rows)
+	return nil
+}
+
+// short8 shows an amount with at most 8 places, half to even, as domain reports do.
+func short8(text string) string {
+	if text == "" {
+		return ""
+	}
+	d, err := money.Parse(text)
+	if err != nil {
+		return text
+	}
+	return money.Format(d.RoundBank(8))
+}
+
+// enumWord is an enumeration's name as people read it.
+func enumWord(name, prefix string) string {
+	return strings.ToLower(strings.TrimPrefix(name, prefix))
+}

@@ -1,0 +1,195 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/shopspring/decimal"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/robson/robson/cmd/robson/internal/market"
+	connectorv1 "github.com/robson/robson/proto/gen/go/robson/connector/v1"
+)
+
+const (
+	symbolBTC = "BTCUSDT"
+	symbolETH = "ETHUSDT"
+	// autoSource is the public endpoint with one fixed past window, so that every run is the same.
+	autoSource = "https://api.binance.com/api/v3/klines?symbol=BTCUSDT&interval=1h&startTime=1588280400000&limit=1000"
+	// autoPatience is how long the public endpoint may take.
+	autoPatience = 2 * time.Second
+	// sourceBytesMax bounds what is read.
+	sourceBytesMax = 32 << 20
+	// chunkSize is how many bars go in one message.
+	chunkSize = 500
+)
+
+// The synthetic path: used where no recorded data can be had. The same on every machine.
+const (
+	syntheticSeed  = 20200430
+	syntheticBars  = 1000
+	syntheticStart = 8625_00
+	syntheticStep  = 2500
+)
+
+// source is where the prices come from.
+type source struct {
+	path   string
+	origin string
+	klines []market.Kline
+}
+
+// read finds the klines: the file named, else the public endpoint, else the synthetic path.
+func (s *source) read(ctx context.Context) (note string, err error) {
+	if s.path != "" && s.path != "auto" {
+		data, err := os.ReadFile(s.path)
+		if err != nil {
+			return "", fmt.Errorf("read market data: %w", err)
+		}
+		s.origin = "recorded klines from " + s.path
+		s.klines, err = market.ReadKlines(bytes.NewReader(data))
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", s.path, err)
+		}
+		return "", nil
+	}
+	s.klines, err = fetch(ctx)
+	if err == nil {
+		s.origin = "klines of Binance's public endpoint, BTCUSDT 1h from 2020-04-30 21:00Z"
+		return "", nil
+	}
+	s.origin = fmt.Sprintf("a synthetic path (seed %d)", syntheticSeed)
+	s.klines = synthetic()
+	return fmt.Sprintf("Binance's public endpoint could not be reached within %s, so this run uses a synthetic path; --market-data takes a file of klines", autoPatience), nil
+}
+
+// fetch asks the public endpoint.
+func fetch(ctx context.Context) ([]market.Kline, error) {
+	ctx, cancel := context.WithTimeout(ctx, autoPatience)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, autoSource, nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask for klines: %w", err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("ask for klines: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }() // read to its end or given up; nothing to be done about a failing close
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("ask for klines: the venue answered %s", response.Status)
+	}
+	return market.ReadKlines(io.LimitReader(response.Body, sourceBytesMax))
+}
+
+// synthetic makes hourly bars from a seeded walk in whole cents (splitmix64).
+func synthetic() []market.Kline {
+	state := uint64(syntheticSeed)
+	next := func() int64 {
+		state += 0x9e3779b97f4a7c15
+		z := state
+		z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9
+		z = (z ^ (z >> 27)) * 0x94d049bb133111eb
+		z ^= z >> 31
+		return int64(z%(2*syntheticStep+1)) - syntheticStep
+	}
+	cents := func(v int64) decimal.Decimal { return decimal.New(v, -2) }
+	start := time.Date(2020, 4, 30, 21, 0, 0, 0, time.UTC)
+	price := int64(syntheticStart)
+	bars := make([]market.Kline, syntheticBars)
+	for i := range bars {
+		open := price
+		low, high := open, open
+		for range 4 {
+			price = max(price+next(), syntheticStart/2)
+			low, high = min(low, price), max(high, price)
+		}
+		at := start.Add(time.Duration(i) * time.Hour)
+		bars[i] = market.Kline{OpenTime: at, CloseTime: at.Add(time.Hour - time.Millisecond), Open: cents(open), High: cents(high), Low: cents(low), Close: cents(price), Volume: decimal.New(1000, 0)}
+	}
+	return bars
+}
+
+// loadMarketData reads the prices, plans the scenes and gives both symbols their paths.
+func (d *Demo) loadMarketData(ctx context.Context) error {
+	note, err := d.source.read(ctx)
+	if err != nil {
+		return err
+	}
+	if note != "" {
+		d.say("%s", note)
+	}
+	d.world.prices = market.Prices(d.source.klines)
+	d.world.plan, err = makePlan(d.world.prices)
+	if err != nil {
+		return err
+	}
+	first, last := d.source.klines[0], d.source.klines[len(d.source.klines)-1]
+	d.say("%s", d.source.origin)
+	d.say("%d bars from %s to %s, replayed as %d ticks", len(d.source.klines), first.OpenTime.Format(time.DateOnly), last.OpenTime.Format(time.DateOnly), len(d.world.prices))
+	state, err := retry(ctx, d, "load "+symbolBTC, d.loadKlines)
+	if err != nil {
+		return err
+	}
+	d.world.firstSequence = state.GetSequence()
+	_, err = retry(ctx, d, "load "+symbolETH, d.loadStandingMarket)
+	return err
+}
+
+// loadKlines sends the bars. The ladder of depth is thin, so that a market order is filled in parts.
+func (d *Demo) loadKlines(ctx context.Context) (*connectorv1.MarketState, error) {
+	stream, err := d.paper.LoadMarket(ctx)
+	if err != nil {
+		return nil, err
+	}
+	header := &connectorv1.MarketHeader{
+		Symbol: symbolBTC, Source: &connectorv1.MarketHeader_Klines{Klines: &connectorv1.KlineSource{Origin: d.source.origin}},
+		Depth: []*connectorv1.DepthLevel{{Quantity: "0.2", OffsetTicks: 0}, {Quantity: "0.25", OffsetTicks: 100}, {Quantity: "100", OffsetTicks: 250}},
+	}
+	if err := stream.Send(&connectorv1.LoadMarketRequest{Part: &connectorv1.LoadMarketRequest_Header{Header: header}}); err != nil {
+		return closed(stream, err)
+	}
+	for from := 0; from < len(d.source.klines); from += chunkSize {
+		chunk := &connectorv1.KlineChunk{}
+		for _, k := range d.source.klines[from:min(from+chunkSize, len(d.source.klines))] {
+			chunk.Klines = append(chunk.Klines, &connectorv1.Kline{
+				OpenTime: timestamppb.New(k.OpenTime), CloseTime: timestamppb.New(k.CloseTime),
+				Open: k.Open.String(), High: k.High.String(), Low: k.Low.String(), Close: k.Close.String(), Volume: k.Volume.String(),
+			})
+		}
+		if err := stream.Send(&connectorv1.LoadMarketRequest{Part: &connectorv1.LoadMarketRequest_Klines{Klines: chunk}}); err != nil {
+			return closed(stream, err)
+		}
+	}
+	response, err := stream.CloseAndRecv()
+	return response.GetMarket(), err
+}
+
+// loadStandingMarket gives the second symbol a price that the demo does not move.
+func (d *Demo) loadStandingMarket(ctx context.Context) (*connectorv1.MarketState, error) {
+	stream, err := d.paper.LoadMarket(ctx)
+	if err != nil {
+		return nil, err
+	}
+	header := &connectorv1.MarketHeader{Symbol: symbolETH, Source: &connectorv1.MarketHeader_Synthetic{Synthetic: &connectorv1.SyntheticSource{
+		Seed: syntheticSeed, StartPrice: "205.5", StartTime: timestamppb.New(d.source.klines[0].OpenTime), TickMs: 900_000, Ticks: 100, StepMax: 10,
+	}}}
+	if err := stream.Send(&connectorv1.LoadMarketRequest{Part: &connectorv1.LoadMarketRequest_Header{Header: header}}); err != nil {
+		return closed(stream, err)
+	}
+	response, err := stream.CloseAndRecv()
+	return response.GetMarket(), err
+}
+
+// closed finds why a stream broke: the answer says it, not the send.
+func closed(stream connectorv1.PaperService_LoadMarketClient, sendErr error) (*connectorv1.MarketState, error) {
+	if _, err := stream.CloseAndRecv(); err != nil {
+		return nil, err
+	}
+	return nil, sendErr
+}

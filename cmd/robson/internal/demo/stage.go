@@ -1,0 +1,119 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/robson/robson/pkg/clock"
+	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
+	connectorv1 "github.com/robson/robson/proto/gen/go/robson/connector/v1"
+	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
+	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+)
+
+// advance moves the market to a tick of the path and waits until everybody has reacted to it.
+func (d *Demo) advance(ctx context.Context, tick int) error {
+	if tick > d.world.tick {
+		sequence := d.world.firstSequence + int64(tick)
+		response, err := retry(ctx, d, "advance the market", func(ctx context.Context) (*connectorv1.AdvanceMarketResponse, error) {
+			return d.paper.AdvanceMarket(ctx, &connectorv1.AdvanceMarketRequest{Symbol: symbolBTC, ToSequence: sequence})
+		})
+		if err != nil {
+			return err
+		}
+		if got := response.GetMarket(); got.GetSequence() != sequence || got.GetPrice() != d.world.prices[tick].String() {
+			return fmt.Errorf("the market stands at tick %d, price %s; tick %d, price %s was asked for", got.GetSequence(), got.GetPrice(), sequence, d.world.prices[tick])
+		}
+		d.world.tick = tick
+	}
+	return d.settle(ctx)
+}
+
+// settle waits until the connector has reported all that the venue did, the process manager has reacted to all that is
+// in the log, and the stop monitor has handled the market's last tick.
+func (d *Demo) settle(ctx context.Context) error {
+	deadline := d.clock.Now().Add(settleMax)
+	last := int64(-1)
+	for {
+		position, waiting, err := d.settled(ctx)
+		if err != nil {
+			return err
+		}
+		if waiting == "" && position == last {
+			return nil
+		}
+		last = -1
+		if waiting == "" {
+			last = position
+			continue
+		}
+		if d.clock.Now().After(deadline) {
+			return fmt.Errorf("the stack has not come to rest within %s: %s", settleMax, waiting)
+		}
+		if err := clock.Sleep(ctx, d.clock, settlePause); err != nil {
+			return err
+		}
+	}
+}
+
+// settled looks once; waiting says what is still under way, empty for nothing.
+func (d *Demo) settled(ctx context.Context) (position int64, waiting string, err error) {
+	market, err := retry(ctx, d, "look at the market", func(ctx context.Context) (*connectorv1.GetMarketResponse, error) {
+		return d.paper.GetMarket(ctx, &connectorv1.GetMarketRequest{Symbol: symbolBTC})
+	})
+	if err != nil {
+		return 0, "", err
+	}
+	if n := market.GetUnreported(); n > 0 {
+		return 0, fmt.Sprintf("%d reports of the venue are not in the log yet", n), nil
+	}
+	head, err := retry(ctx, d, "look at the head of the log", func(ctx context.Context) (*eventlogv1.GetHeadResponse, error) {
+		return d.log.GetHead(ctx, &eventlogv1.GetHeadRequest{})
+	})
+	if err != nil {
+		return 0, "", err
+	}
+	progress, err := retry(ctx, d, "look at the process manager", func(ctx context.Context) (*commandv1.GetProgressResponse, error) {
+		return d.monitor.GetProgress(ctx, &commandv1.GetProgressRequest{})
+	})
+	if err != nil {
+		return 0, "", err
+	}
+	switch {
+	case progress.GetReactedPosition() < head.GetPosition():
+		return 0, fmt.Sprintf("the process manager is at position %d of %d", progress.GetReactedPosition(), head.GetPosition()) + alerts(progress), nil
+	case progress.GetBusyPositions() > 0:
+		return 0, fmt.Sprintf("%d positions have a step under way", progress.GetBusyPositions()) + alerts(progress), nil
+	}
+	for _, p := range progress.GetPrices() {
+		if p.GetSymbol() == symbolBTC && p.GetSequence() < market.GetMarket().GetSequence() {
+			return 0, fmt.Sprintf("the stop monitor is at tick %d of %d", p.GetSequence(), market.GetMarket().GetSequence()), nil
+		}
+	}
+	return head.GetPosition(), "", nil
+}
+
+// alerts adds what the process manager complains of.
+func alerts(p *commandv1.GetProgressResponse) string {
+	if len(p.GetAlerts()) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(p.GetAlerts(), "; ") + ")"
+}
+
+// position reads a position as it stands.
+func (d *Demo) position(ctx context.Context, id string, minPosition int64) (*projectorv1.Position, error) {
+	response, err := retry(ctx, d, "read position "+id, func(ctx context.Context) (*projectorv1.GetPositionResponse, error) {
+		return d.state.GetPosition(ctx, &projectorv1.GetPositionRequest{PositionId: id, MinPosition: minPosition})
+	})
+	return response.GetPosition(), err
+}
+
+// marketTime is the market clock at a tick, for the screen.
+func (d *Demo) marketTime(tick int) string {
+	k := d.source.klines[tick/4]
+	quarter := k.CloseTime.Sub(k.OpenTime) / 4
+	return k.OpenTime.Add(time.Duration(tick%4) * quarter).Format("2006-01-02 15:04")
+}

@@ -1,0 +1,147 @@
+package demo
+
+import (
+	"context"
+	"errors"
+
+	"github.com/shopspring/decimal"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
+	connectorv1 "github.com/robson/robson/proto/gen/go/robson/connector/v1"
+	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
+	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+)
+
+// Names the demo gives things.
+const (
+	walletSpot     = "spot"
+	walletIsolated = "isolated:" + symbolBTC
+	assetUSDT      = "USDT"
+	capitalText    = "10000"
+	depositText    = "25000"
+)
+
+// world is what the scenes play in.
+type world struct {
+	prices        []decimal.Decimal
+	plan          plan
+	firstSequence int64
+	tick          int
+	spot, margin  string
+	strategy      string
+	longPosition  string
+}
+
+// setUp registers what trading needs and puts paper money in.
+func (d *Demo) setUp(ctx context.Context) error {
+	if err := d.createTenant(ctx); err != nil {
+		return err
+	}
+	var err error
+	d.world.spot, err = d.registerAccount(ctx, "spot", eventv1.Product_PRODUCT_SPOT, "")
+	if err != nil {
+		return err
+	}
+	d.world.margin, err = d.registerAccount(ctx, "margin", eventv1.Product_PRODUCT_ISOLATED_MARGIN, symbolBTC)
+	if err != nil {
+		return err
+	}
+	for account, wallet := range map[string]string{d.world.spot: walletSpot, d.world.margin: walletIsolated} {
+		if err := d.deposit(ctx, account, wallet); err != nil {
+			return err
+		}
+	}
+	return d.registerStrategy(ctx)
+}
+
+// createTenant begins the tenant's log; a tenant that is there already is used as it is.
+func (d *Demo) createTenant(ctx context.Context) error {
+	existing, err := retry(ctx, d, "look for the tenant", func(ctx context.Context) (*projectorv1.GetTenantResponse, error) {
+		return d.state.GetTenant(ctx, &projectorv1.GetTenantRequest{})
+	})
+	if err == nil {
+		d.say("tenant %s is there already", existing.GetTenant().GetTenantId())
+		return nil
+	}
+	if status.Code(errors.Unwrap(err)) != codes.NotFound && status.Code(err) != codes.NotFound {
+		return err
+	}
+	created, err := retry(d.step(ctx, "tenant"), d, "create the tenant", func(ctx context.Context) (*commandv1.CreateTenantResponse, error) {
+		return d.setup.CreateTenant(ctx, &commandv1.CreateTenantRequest{Name: "demo"})
+	})
+	if err != nil {
+		return err
+	}
+	d.counts.commands++
+	d.say("tenant %s", created.GetTenantId())
+	return nil
+}
+
+// registerAccount registers a paper account with risk limits.
+func (d *Demo) registerAccount(ctx context.Context, name string, product eventv1.Product, marginSymbol string) (string, error) {
+	response, err := retry(d.step(ctx, "account/"+name), d, "register the "+name+" account", func(ctx context.Context) (*commandv1.RegisterAccountResponse, error) {
+		return d.setup.RegisterAccount(ctx, &commandv1.RegisterAccountRequest{
+			Environment: eventv1.Environment_ENVIRONMENT_SIM, Product: product, Label: "demo " + name, QuoteAsset: assetUSDT, MarginSymbol: marginSymbol,
+			ApiKeyFingerprint: "paper-" + d.id("fingerprint/"+name).String(), Permissions: []string{"read", "trade"},
+			RiskLimits: &eventv1.RiskLimits{
+				RiskPercentMax: "1", MaxExposure: "15000", DailyLossLimit: "300", MaxDrawdown: "1000",
+				MonthlyBudgetPercent: "4", CapitalBase: capitalText, MaxOpenPositions: 3,
+			},
+		})
+	})
+	if err != nil {
+		return "", err
+	}
+	d.counts.commands++
+	d.say("account %s  %s", response.GetAccountId(), name)
+	return response.GetAccountId(), nil
+}
+
+// deposit puts paper money into a wallet.
+func (d *Demo) deposit(ctx context.Context, account, wallet string) error {
+	response, err := retry(ctx, d, "deposit", func(ctx context.Context) (*connectorv1.DepositResponse, error) {
+		return d.paper.Deposit(ctx, &connectorv1.DepositRequest{DepositId: d.id("deposit/" + wallet).String(), AccountId: account, Wallet: wallet, Asset: assetUSDT, Amount: depositText})
+	})
+	if err != nil {
+		return err
+	}
+	d.say("%s %s in wallet %s", response.GetFree(), assetUSDT, wallet)
+	return nil
+}
+
+// registerStrategy registers and enables the strategy of the spot account.
+func (d *Demo) registerStrategy(ctx context.Context) error {
+	registered, err := retry(d.step(ctx, "strategy"), d, "register the strategy", func(ctx context.Context) (*commandv1.RegisterStrategyResponse, error) {
+		return d.setup.RegisterStrategy(ctx, &commandv1.RegisterStrategyRequest{
+			AccountId: d.world.spot, StrategyName: "demo choreography", StrategyType: "manual",
+			RiskConfig: &eventv1.RiskConfig{RiskPercent: "1", TrailingMode: eventv1.TrailingMode_TRAILING_MODE_CONTINUOUS},
+		})
+	})
+	if err != nil {
+		return err
+	}
+	d.world.strategy = registered.GetStrategyId()
+	_, err = retry(d.step(ctx, "strategy/enable"), d, "enable the strategy", func(ctx context.Context) (*commandv1.EnableStrategyResponse, error) {
+		return d.setup.EnableStrategy(ctx, &commandv1.EnableStrategyRequest{StrategyId: d.world.strategy})
+	})
+	if err != nil {
+		return err
+	}
+	d.counts.commands += 2
+	d.say("strategy %s, enabled", d.world.strategy)
+	return d.settle(ctx)
+}
+
+// account names an account on the screen.
+func (d *Demo) account(id string) string {
+	switch id {
+	case d.world.spot:
+		return "spot"
+	case d.world.margin:
+		return "margin"
+	default:
+		return id
+	}
+}
