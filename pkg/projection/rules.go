@@ -86,6 +86,34 @@ var rules = map[event.Type]rule{
 	"CREDENTIALS_ROTATED": {later: true},
 }
 
+// Effect says what an event type does to the tables.
+type Effect int
+
+// The effects. Undeclared is a type that is not in the taxonomy.
+const (
+	EffectUndeclared Effect = iota
+	// EffectFolds changes rows.
+	EffectFolds
+	// EffectNone is recorded and changes no row.
+	EffectNone
+	// EffectComesLater is refused to producers and changes no row when read.
+	EffectComesLater
+)
+
+// EffectOf tells what an event type does.
+func EffectOf(t event.Type) Effect {
+	rule, declared := rules[t]
+	switch {
+	case !declared:
+		return EffectUndeclared
+	case rule.later:
+		return EffectComesLater
+	case rule.fold == nil:
+		return EffectNone
+	}
+	return EffectFolds
+}
+
 // reports makes the rule of a fact or a record.
 func reports[P proto.Message](fold func(*change, P)) rule {
 	return rule{fold: func(c *change) {
