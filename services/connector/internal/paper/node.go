@@ -11,6 +11,7 @@ import (
 	"github.com/robson/robson/pkg/clock"
 	"github.com/robson/robson/services/connector/internal/paper/engine"
 	"github.com/robson/robson/services/connector/internal/paper/journal"
+	"github.com/robson/robson/services/connector/internal/venue"
 )
 
 // Config says where the venue lives.
@@ -21,6 +22,8 @@ type Config struct {
 	TakeOver time.Duration
 	// CallTimeout bounds a request that has no deadline of its own. Default 10 s.
 	CallTimeout time.Duration
+	// Timing bounds the life of a request; the same for all who share the venue. Default engine.DefaultTiming.
+	Timing venue.Timing
 }
 
 func (c *Config) setDefaults() {
@@ -29,6 +32,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.CallTimeout == 0 {
 		c.CallTimeout = 10 * time.Second
+	}
+	if c.Timing == (venue.Timing{}) {
+		c.Timing = engine.DefaultTiming
 	}
 }
 
@@ -132,7 +138,7 @@ func (n *Node) run(ctx context.Context) {
 
 // hold opens the venue, serves it and lets its markets run, until ctx ends or the engine breaks.
 func (n *Node) hold(ctx context.Context) (err error) {
-	e, err := engine.Open(n.config.Dir, n.clock)
+	e, err := engine.Open(n.config.Dir, n.clock, n.config.Timing)
 	if err != nil {
 		return err
 	}

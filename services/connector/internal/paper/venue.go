@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/robson/robson/services/connector/internal/paper/engine"
 	"github.com/robson/robson/services/connector/internal/venue"
 )
 
@@ -64,7 +63,7 @@ func (m marketData) LastPrice(ctx context.Context, symbol string) (venue.Price, 
 	return do(ctx, m.node, callLastPrice, symbolIn{symbol})
 }
 
-func (m marketData) Timing() venue.Timing { return engine.Timing }
+func (m marketData) Timing() venue.Timing { return m.node.config.Timing }
 
 func (m marketData) FollowPrices(ctx context.Context, symbol string, after int64, handle func(context.Context, []venue.Price) error) error {
 	for {

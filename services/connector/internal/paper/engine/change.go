@@ -17,13 +17,14 @@ import (
 type change struct {
 	s       *state
 	at      time.Time
+	timing  venue.Timing
 	effects []effect
 	touched map[venue.AccountKey]map[string]bool
 	broken  error
 }
 
-func (s *state) begin(at time.Time) *change {
-	return &change{s: s, at: at, touched: map[venue.AccountKey]map[string]bool{}}
+func (s *state) begin(at time.Time, timing venue.Timing) *change {
+	return &change{s: s, at: at, timing: timing, touched: map[venue.AccountKey]map[string]bool{}}
 }
 
 func (c *change) emit(e effect) {

@@ -137,8 +137,9 @@ func (b BookConfig) Validate() error {
 	return nil
 }
 
-// Timing of the paper venue: it does a request when it arrives, and refuses one stamped more than the window ago.
-var Timing = venue.Timing{ReceiveWindow: 5 * time.Second, Processing: 0, Margin: time.Second}
+// DefaultTiming is the paper venue's: it does a request when it arrives, and refuses one stamped more than the window
+// ago.
+var DefaultTiming = venue.Timing{ReceiveWindow: 5 * time.Second, Margin: time.Second}
 
 // Bounds of what the venue remembers. What is older is forgotten, as Binance archives old orders.
 const (

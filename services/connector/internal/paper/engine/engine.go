@@ -19,6 +19,7 @@ var ErrBroken = errors.New("paper venue stopped: its journal failed")
 // Engine is the paper venue in one process. It is safe for concurrent use. What it answers is durable.
 type Engine struct {
 	clock   clock.Clock
+	timing  venue.Timing
 	journal *journal.Journal
 
 	mu      sync.Mutex
@@ -31,9 +32,9 @@ type Engine struct {
 }
 
 // Open takes the directory's venue, or founds one with the built-in instruments. journal.ErrLocked if another process has it.
-func Open(dir string, clk clock.Clock) (*Engine, error) {
+func Open(dir string, clk clock.Clock, timing venue.Timing) (*Engine, error) {
 	e := &Engine{
-		clock: clk, s: newState(), changed: make(chan struct{}),
+		clock: clk, timing: timing, s: newState(), changed: make(chan struct{}),
 		prices: map[string][]venue.Price{}, faults: map[venue.AccountKey][]Fault{},
 	}
 	var err error
@@ -118,7 +119,7 @@ func (e *Engine) write(request func(*change) error) (seq int64, requestErr, err 
 	if e.broken != nil {
 		return 0, nil, e.broken
 	}
-	c := e.s.begin(e.now())
+	c := e.s.begin(e.now(), e.timing)
 	requestErr = request(c)
 	r, err := c.finish()
 	if err == nil && len(r.Effects) > 0 {

@@ -43,7 +43,7 @@ func setup(t *testing.T) *bench {
 
 func (b *bench) open() {
 	b.t.Helper()
-	e, err := Open(b.dir, b.clock)
+	e, err := Open(b.dir, b.clock, DefaultTiming)
 	require.NoError(b.t, err)
 	b.Engine = e
 	b.t.Cleanup(func() { _ = e.Close() })

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"time"
 
 	"github.com/shopspring/decimal"
 
@@ -95,12 +96,15 @@ func (s *state) checkAccount(config AccountConfig) error {
 	return nil
 }
 
+// aheadMax is how far a stamp may be ahead of the venue's clock, on Binance too.
+const aheadMax = time.Second
+
 // checkStamp refuses a request that was held up on its way.
 func (c *change) checkStamp(in venue.NewOrder) error {
-	if c.at.Sub(in.Stamp) > Timing.ReceiveWindow {
+	if c.at.Sub(in.Stamp) > c.timing.ReceiveWindow {
 		return refuse(venue.OpPlace, codeTimestamp, "Timestamp for this request is outside of the recvWindow.")
 	}
-	if in.Stamp.Sub(c.at) > Timing.Margin {
+	if in.Stamp.Sub(c.at) > aheadMax {
 		return refuse(venue.OpPlace, codeTimestamp, "Timestamp for this request was 1000ms ahead of the server's time.")
 	}
 	return nil

@@ -60,7 +60,7 @@ func drawStep(t *rapid.T) step {
 // play runs a history in a new directory and gives the engine's state as bytes.
 func play(t *rapid.T, dir string, book BookConfig, steps []step, each func(*Engine)) string {
 	clk := clock.NewFake(start)
-	e, err := Open(dir, clk)
+	e, err := Open(dir, clk, DefaultTiming)
 	require.NoError(t, err)
 	for _, ref := range []venue.AccountRef{spot, iso} {
 		config := NewAccountConfig(ref)
@@ -151,7 +151,7 @@ func TestEngine_RandomHistories(t *testing.T) {
 		})
 		require.Equal(t, first, second)
 		for _, dir := range dirs {
-			e, err := Open(dir, clock.NewFake(start))
+			e, err := Open(dir, clock.NewFake(start), DefaultTiming)
 			require.NoError(t, err)
 			require.Equal(t, first, stateBytes(t, e))
 			require.Len(t, e.s.Symbols["BTCUSDT"].open, len(e.s.Accounts[spot.Key].openOrders(""))+len(e.s.Accounts[iso.Key].openOrders("")))
