@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
 	"github.com/robson/robson/services/projector/internal/store"
@@ -30,6 +31,9 @@ func (s *State) ListStrategies(ctx context.Context, r *projectorv1.ListStrategie
 func (s *State) ListPositions(ctx context.Context, r *projectorv1.ListPositionsRequest) (*projectorv1.ListPositionsResponse, error) {
 	where := filters().id("account_id", r.GetAccountId()).id("strategy_id", r.GetStrategyId()).
 		text("symbol", r.GetSymbol()).among("state", enumTexts(r.GetStates()))
+	if states := r.GetStates(); len(states) > 0 && !slices.Contains(states, projectorv1.PositionState_POSITION_STATE_CLOSED) {
+		where.conditions = append(where.conditions, store.NotClosed)
+	}
 	page, err := many[*projectorv1.Position](ctx, s, store.Positions, r, where)
 	if err != nil {
 		return nil, err

@@ -15,8 +15,9 @@ type Condition struct {
 	fixed string
 }
 
-// notClosed keeps the positions that still matter; an index holds just them.
-var notClosed = Condition{fixed: `state <> 'closed'`}
+// NotClosed keeps the positions that still matter; an index holds just them. Beside a choice among states, which the
+// planner does not see through, it says that none of them is closed.
+var NotClosed = Condition{fixed: `state <> 'closed'`}
 
 // IsID keeps the rows whose column is this id.
 func IsID(column string, id uuid.UUID) Condition { return Condition{column: column, value: id} }

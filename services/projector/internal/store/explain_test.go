@@ -66,7 +66,8 @@ func TestRowsQuery_plans(t *testing.T) {
 		"fills of a position":     {rowsQuery{verb: "List", listing: Fills, conditions: []Condition{IsID("position_id", thing)}, limit: 101}, "fills_position_idx"},
 		"fills of an order":       {rowsQuery{verb: "List", listing: Fills, conditions: []Condition{IsID("order_id", thing)}, limit: 101}, "fills_order_idx"},
 		"a fill":                  {rowsQuery{verb: "Get", listing: Listing{table: Fills.table}, conditions: []Condition{IsID("fill_id", thing)}, limit: 1}, "fills_fill_idx"},
-		"an account's positions":  {rowsQuery{verb: "View", listing: openPositions, conditions: []Condition{IsID("account_id", thing), notClosed}, limit: 101}, "positions_current_open_idx"},
+		"an account's positions":  {rowsQuery{verb: "View", listing: openPositions, conditions: []Condition{IsID("account_id", thing), NotClosed}, limit: 101}, "positions_current_open_idx"},
+		"its active positions":    {rowsQuery{verb: "List", listing: Positions, conditions: []Condition{IsID("account_id", thing), InTexts("state", []string{"active", "exiting"}), NotClosed}, limit: 101}, "positions_current_open_idx"},
 		"open discrepancies":      {rowsQuery{verb: "List", listing: Discrepancies, conditions: []Condition{IsID("account_id", thing), IsTrue("is_open", true)}, limit: 101}, "discrepancies_current_open_idx"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -83,6 +84,9 @@ func genericPlan(t *testing.T, pool *pgxpool.Pool, tenant uuid.UUID, q rowsQuery
 	literals := make([]string, len(args))
 	for i, arg := range args {
 		literals[i] = fmt.Sprintf("'%v'", arg)
+		if texts, ok := arg.([]string); ok {
+			literals[i] = "'{" + strings.Join(texts, ",") + "}'"
+		}
 	}
 	var plan string
 	err := postgres.InTx(t.Context(), pool, postgres.TxOptions{ReadOnly: true}, func(ctx context.Context, tx pgx.Tx) error {

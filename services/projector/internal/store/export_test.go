@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/robson/robson/pkg/fault"
 	"github.com/robson/robson/pkg/projection"
+	"github.com/robson/robson/pkg/projection/projectiontest"
 	"github.com/robson/robson/services/projector/internal/store"
 	"github.com/robson/robson/services/projector/internal/store/storetest"
 )
@@ -121,4 +124,41 @@ func TestStore_Export_bounds(t *testing.T) {
 	require.True(t, fault.Is(err, fault.Exhausted), "%v", err)
 	require.NotZero(t, fault.As(err).RetryAfter)
 	require.NoError(t, b.Export(t.Context(), b.tenant, store.ExportParams{}, func(store.Head) error { return nil }, none), "the place is free again")
+}
+
+// TestStore_Export_folded holds law 2's read side: what the rules made of a history comes back byte by byte, and the
+// account that it is about can be decided on.
+func TestStore_Export_folded(t *testing.T) {
+	t.Parallel()
+	for seed := range 5 {
+		t.Run(strconv.Itoa(seed), func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, store.Config{})
+			log := rapid.Custom(func(t *rapid.T) *projectiontest.Log {
+				log, err := projectiontest.Random(t, 200)
+				require.NoError(t, err)
+				return log
+			}).Example(seed)
+			last := int64(len(log.Events))
+			require.NoError(t, b.writer.Append(t.Context(), log.TenantID, last, log.State.Rows()...))
+
+			got := map[projection.Key]string{}
+			err := b.Export(t.Context(), log.TenantID, store.ExportParams{Least: last}, func(h store.Head) error {
+				require.Equal(t, last, h.Position)
+				return nil
+			}, func(r store.ExportedRow) error {
+				got[projection.Key{Table: r.Table, ID: r.Key}] = string(r.JSON)
+				return nil
+			})
+			require.NoError(t, err)
+			require.Equal(t, log.State.Render(), got)
+
+			view, err := b.DecisionView(t.Context(), log.TenantID, store.ViewParams{
+				AccountID: projectiontest.Margin, StrategyID: projectiontest.StrategyID, At: projectiontest.Start,
+			})
+			require.NoError(t, err)
+			require.NotNil(t, view.Account)
+			require.NotNil(t, view.AccountRisk)
+		})
+	}
 }

@@ -64,7 +64,7 @@ func (s *Store) DecisionView(ctx context.Context, tenant uuid.UUID, p ViewParams
 			all(oldestOrders, &v.Orders, ofPosition, ofAccount)
 			all(oldestIntents, &v.Intents, ofPosition, ofAccount)
 		}
-		all(openPositions, &v.OpenPositions, ofAccount, notClosed)
+		all(openPositions, &v.OpenPositions, ofAccount, NotClosed)
 		all(Balances, &v.Balances, ofAccount)
 		if at := p.At.UTC(); !p.At.IsZero() {
 			all(PnLPeriods, &v.Periods, ofAccount, inIDs("strategy_id", uuid.Nil, p.StrategyID),
