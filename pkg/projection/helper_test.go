@@ -1,6 +1,7 @@
 package projection_test
 
 import (
+	"reflect"
 	"testing"
 
 	"github.com/google/uuid"
@@ -28,3 +29,5 @@ func get[T any](t *testing.T, log *projectiontest.Log, key projection.Key) *T {
 	require.True(t, ok, "%s is a %T", key, row)
 	return typed
 }
+
+func typeName(row projection.Row) string { return reflect.TypeOf(row).String() }
