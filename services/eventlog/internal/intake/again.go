@@ -1,0 +1,104 @@
+package intake
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/robson/robson/pkg/event"
+	"github.com/robson/robson/pkg/fault"
+	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
+	optionsv1 "github.com/robson/robson/proto/gen/go/robson/options/v1"
+)
+
+// again answers a command that is in the log: with its receipt if it is the same request, with the difference if a
+// decision's id stands for another, and with a discrepancy, recorded once, if a fact is told with other values.
+func (l *Ledger) again(r *Request, first *Receipt) (Answer, error) {
+	if first.Digest == r.Digest {
+		return Answer{Receipt: first, Duplicate: true}, nil
+	}
+	if !r.fact {
+		return Answer{}, fault.New(fault.Duplicate, "COMMAND_ID_REUSED", "command %s stands for another request", r.Command).
+			With("command_id", r.Command.String()).
+			With("stored_digest", hex.EncodeToString(first.Digest[:])).
+			With("request_digest", hex.EncodeToString(r.Digest[:]))
+	}
+	answer := Answer{Receipt: first, Duplicate: true, Discrepancy: event.DiscrepancyCommandID(r.Command, r.Digest)}
+	if l.known[answer.Discrepancy] != nil {
+		return answer, nil
+	}
+	if err := l.ready(r); err != nil {
+		return Answer{}, err
+	}
+	report := l.reports[first.FirstPosition]
+	if report == nil {
+		return Answer{}, &MissingReport{Position: first.FirstPosition}
+	}
+	t := l.begin(answer.Discrepancy, r.Digest)
+	told := &r.events[0]
+	message := contradiction(told, report, first)
+	message.DiscrepancyId = answer.Discrepancy.String()
+	key := event.StreamKey{Kind: event.KindAccount, ID: told.subjects.AccountID}
+	if err := t.raiseOne(message, key, first.Entries[0].EventID, r.Trace, r.Workflow); err != nil {
+		return Answer{}, err
+	}
+	// The discrepancy is the event that this command asked for, so to say: nothing else is in its receipt.
+	t.raised = 0
+	t.merge()
+	return answer, nil
+}
+
+// contradiction tells in what a report differs from the first one.
+func contradiction(told *prepared, first *FirstReport, receipt *Receipt) *eventv1.DiscrepancyDetected {
+	d := &eventv1.DiscrepancyDetected{
+		AccountId: told.subjects.AccountID.String(), Kind: eventv1.DiscrepancyKind_DISCREPANCY_KIND_QUANTITY_MISMATCH,
+		Entity:   told.stream,
+		Severity: eventv1.Severity_SEVERITY_WARNING, Resolution: eventv1.Resolution_RESOLUTION_NEEDS_OPERATOR,
+		Actual: valuesOf(told.message),
+	}
+	if first.Message != nil {
+		d.Expected = valuesOf(first.Message)
+	} else {
+		d.Expected = map[string]string{"digest": hex.EncodeToString(receipt.Digest[:])}
+	}
+	if told.subjects.OrderID != uuid.Nil {
+		d.OrderId = told.subjects.OrderID.String()
+	}
+	if told.subjects.PositionID != uuid.Nil {
+		d.PositionId = told.subjects.PositionID.String()
+	}
+	switch p := told.message.(type) {
+	case *eventv1.FillReceived:
+		d.Kind = eventv1.DiscrepancyKind_DISCREPANCY_KIND_PRICE_OR_FEE_MISMATCH
+		d.Entity = "trade:" + p.GetSymbol() + "/" + p.GetExchangeTradeId()
+	case *eventv1.BalanceSampled:
+		d.Kind = eventv1.DiscrepancyKind_DISCREPANCY_KIND_BALANCE_MISMATCH
+		d.Entity = "balance:" + p.GetWallet() + "/" + p.GetAsset()
+	}
+	return d
+}
+
+// valuesOf are the VALUE fields of a fact, in their stored form.
+func valuesOf(m proto.Message) map[string]string {
+	values := map[string]string{}
+	canonical, err := event.Canonical(m)
+	if err != nil {
+		return values // It is stored, or was checked: it has a stored form.
+	}
+	var stored map[string]json.RawMessage
+	if err := json.Unmarshal(canonical, &stored); err != nil {
+		return values
+	}
+	fields := m.ProtoReflect().Descriptor().Fields()
+	for i := range fields.Len() {
+		name := string(fields.Get(i).Name())
+		options, _ := proto.GetExtension(fields.Get(i).Options(), optionsv1.E_Field).(*optionsv1.Field)
+		if value, has := stored[name]; has && options.GetRole() == optionsv1.FieldRole_FIELD_ROLE_VALUE {
+			values[name] = strings.Trim(string(value), `"`)
+		}
+	}
+	return values
+}
