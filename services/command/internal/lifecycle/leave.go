@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/robson/robson/pkg/event"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	"github.com/robson/robson/services/command/internal/engine"
 )
@@ -67,8 +68,8 @@ func exit(s State) []Step {
 	const name = "exit"
 	intent := newIntent(s, cause.EventID, name, exitIntent)
 	intent.Side, intent.OrderType = exitSide(s.Position.Side), eventv1.OrderType_ORDER_TYPE_MARKET
-	intent.Quantity, intent.Reason = quantity.String(), ReasonName(s.History.ExitReason)
-	return []Step{holdBack(s, exitIntent, decide(name, *cause, intentPayload(intent), s.MarketTime))}
+	intent.Quantity, intent.Reason = quantity.String(), event.EnumText(s.History.ExitReason)
+	return []Step{holdBack(s, exitIntent, decide(name, *cause, event.Wrap(intent), s.MarketTime))}
 }
 
 // closePosition settles a position of which only dust is left.
@@ -95,12 +96,12 @@ func closePosition(s State) []Step {
 		ExitBaseFee: position.ExitBaseFee, ExitBaseFeeCost: position.ExitBaseFeeCost,
 		Fees: position.TotalFees, Open: position.Open,
 	})
-	payload := &eventv1.Payload{Kind: &eventv1.Payload_PositionClosed{PositionClosed: &eventv1.PositionClosed{
+	payload := event.Wrap(&eventv1.PositionClosed{
 		PositionId: position.ID, ExitOrderIds: exitOrders,
 		ExitPrice: settled.ExitPrice.String(), ClosedQuantity: settled.ClosedQuantity.String(),
 		DustQuantity: nonNegative(settled.Dust).String(), RealizedPnl: settled.Gross.String(),
 		TotalFees: settled.Fees.String(), NetPnl: settled.Net.String(),
 		ExitReason: s.History.ExitReason, ClosedAt: timestamppb.New(cause.OccurredAt),
-	}}}
+	})
 	return []Step{decide("position_closed", *cause, payload, cause.OccurredAt)}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/shopspring/decimal"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/robson/robson/pkg/event"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	"github.com/robson/robson/services/command/internal/engine"
 )
@@ -60,11 +61,11 @@ func disarm(s State) []Step {
 	if s.Disabled == nil {
 		return nil
 	}
-	payload := &eventv1.Payload{Kind: &eventv1.Payload_PositionDisarmed{PositionDisarmed: &eventv1.PositionDisarmed{
+	payload := event.Wrap(&eventv1.PositionDisarmed{
 		PositionId: s.Position.ID,
 		Reason:     eventv1.DisarmReason_DISARM_REASON_STRATEGY_DISABLED,
 		DisarmedAt: timestamppb.New(s.Disabled.OccurredAt),
-	}}}
+	})
 	return []Step{decide("disarm/"+s.Position.ID, *s.Disabled, payload, s.Disabled.OccurredAt)}
 }
 
@@ -79,7 +80,7 @@ func open(s State) []Step {
 		return nil
 	}
 	first, position := fills[0], s.Position
-	payload := &eventv1.Payload{Kind: &eventv1.Payload_PositionOpened{PositionOpened: &eventv1.PositionOpened{
+	payload := event.Wrap(&eventv1.PositionOpened{
 		PositionId: position.ID, AccountId: position.AccountID, StrategyId: position.StrategyID,
 		Symbol: position.Symbol, Side: position.Side, EntryOrderId: intent.OrderID,
 		EntryPrice: first.Price.String(), EntryQuantity: first.Quantity.String(),
@@ -87,7 +88,7 @@ func open(s State) []Step {
 		TechnicalStopDistance: position.TechnicalDistance.String(),
 		TrailingStopPrice:     position.TechnicalStop.String(),
 		OpenedAt:              timestamppb.New(first.OccurredAt),
-	}}}
+	})
 	return []Step{decide("position_opened", first.Cause, payload, first.OccurredAt)}
 }
 
@@ -113,11 +114,11 @@ func enter(s State) []Step {
 	if s.Position.State != Entering || ended == nil || len(s.History.Order(intent.OrderID).Fills) > 0 {
 		return nil
 	}
-	payload := &eventv1.Payload{Kind: &eventv1.Payload_PositionClosed{PositionClosed: &eventv1.PositionClosed{
+	payload := event.Wrap(&eventv1.PositionClosed{
 		PositionId: s.Position.ID, ExitPrice: "0", ClosedQuantity: "0", DustQuantity: "0",
 		RealizedPnl: "0", TotalFees: "0", NetPnl: "0",
 		ExitReason: eventv1.ExitReason_EXIT_REASON_ENTRY_FAILED, ClosedAt: timestamppb.New(ended.OccurredAt),
-	}}}
+	})
 	return []Step{decide("position_closed", *ended, payload, ended.OccurredAt)}
 }
 
@@ -129,11 +130,11 @@ func stopFilled(s State) []Step {
 			continue
 		}
 		first := fills[0]
-		payload := &eventv1.Payload{Kind: &eventv1.Payload_ExitTriggered{ExitTriggered: &eventv1.ExitTriggered{
+		payload := event.Wrap(&eventv1.ExitTriggered{
 			PositionId: s.Position.ID, Reason: eventv1.ExitReason_EXIT_REASON_INSURANCE_STOP,
 			TriggerPrice: first.Price.String(), StopPrice: s.Position.TrailingStop.String(),
 			Quantity: nonNegative(s.Position.Open).String(), TriggeredAt: timestamppb.New(first.OccurredAt),
-		}}}
+		})
 		return []Step{decide("exit_triggered/"+order.ID, first.Cause, payload, first.OccurredAt)}
 	}
 	return nil
@@ -179,7 +180,7 @@ func cancel(s State, order *Order, cause Cause, reason string) []Step {
 	intent := newIntent(s, key.EventID, name, cancelIntent)
 	intent.Side, intent.OrderType, intent.Quantity = order.Side, order.Type, order.Quantity.String()
 	intent.CancelsOrderId, intent.Reason = order.ID, reason
-	step := decide(name, cause, intentPayload(intent), s.MarketTime)
+	step := decide(name, cause, event.Wrap(intent), s.MarketTime)
 	step.Key = key.EventID
 	return []Step{step}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/robson/robson/pkg/event"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	"github.com/robson/robson/services/command/internal/engine"
 )
@@ -376,6 +377,6 @@ func TestNext_Deterministic(t *testing.T) {
 
 func TestClientOrderID(t *testing.T) {
 	t.Parallel()
-	id := ClientOrderID(OrderID(uuid.MustParse("6f1d5a0e-95b4-4f7e-8c1f-3c1d0a3a9a10"), 1))
+	id := event.ClientOrderID(event.OrderID(uuid.MustParse("6f1d5a0e-95b4-4f7e-8c1f-3c1d0a3a9a10"), 1))
 	require.Regexp(t, `^rb-[a-z2-7]{26}$`, id)
 }

@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"github.com/shopspring/decimal"
 
+	"github.com/robson/robson/pkg/event"
 	"github.com/robson/robson/pkg/money"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	"github.com/robson/robson/services/command/internal/engine"
@@ -46,7 +47,7 @@ func placeStop(s State, before *Intent) []Step {
 	intent := newIntent(s, cause.EventID, name, stopIntent)
 	intent.Side, intent.OrderType = exitSide(s.Position.Side), eventv1.OrderType_ORDER_TYPE_STOP_LOSS
 	intent.Quantity, intent.StopPrice, intent.Reason = quantity.String(), price.String(), name
-	return []Step{holdBack(s, stopIntent, decide(name, *cause, intentPayload(intent), s.MarketTime))}
+	return []Step{holdBack(s, stopIntent, decide(name, *cause, event.Wrap(intent), s.MarketTime))}
 }
 
 // restingPrice is where the resting stop belongs: behind the trailing stop by the buffer, on a tick.

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/robson/robson/pkg/event"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	"github.com/robson/robson/services/command/internal/engine"
 )
@@ -67,9 +68,9 @@ func (s *scene) append(payload *eventv1.Payload) *eventv1.Event {
 // intend records an intent nobody has executed and gives its order id.
 func (s *scene) intend(kind eventv1.IntentType) string {
 	id := uuid.New()
-	orderID := OrderID(id, 1).String()
+	orderID := event.OrderID(id, 1).String()
 	s.Intents = append(s.Intents, Intent{ID: id.String(), Type: kind, OrderID: orderID})
-	s.append(intentPayload(&eventv1.IntentCreated{IntentId: id.String(), IntentType: kind}))
+	s.append(event.Wrap(&eventv1.IntentCreated{IntentId: id.String(), IntentType: kind}))
 	return orderID
 }
 
@@ -82,14 +83,14 @@ func (s *scene) submit(orderID, quantity string, role eventv1.ReduceIntent) {
 		}
 	}
 	s.Orders = append(s.Orders, Order{ID: orderID, IntentID: intentID, Role: role, Quantity: d(quantity), Side: eventv1.Side_SIDE_SELL})
-	s.append(&eventv1.Payload{Kind: &eventv1.Payload_OrderSubmitted{OrderSubmitted: &eventv1.OrderSubmitted{OrderId: orderID, Quantity: quantity}}})
+	s.append(event.Wrap(&eventv1.OrderSubmitted{OrderId: orderID, Quantity: quantity}))
 }
 
 // fill is a trade; its effect on the rows is the fold's.
 func (s *scene) fill(orderID, quantity, price, fee, feeAsset string) {
-	s.append(&eventv1.Payload{Kind: &eventv1.Payload_FillReceived{FillReceived: &eventv1.FillReceived{
+	s.append(event.Wrap(&eventv1.FillReceived{
 		OrderId: orderID, FillQuantity: quantity, FillPrice: price, Fee: fee, FeeAsset: feeAsset,
-	}}})
+	}))
 	order := s.order(orderID)
 	order.Filled = order.Filled.Add(d(quantity))
 	order.Ended = order.Ended || order.Filled.Equal(order.Quantity)
@@ -112,12 +113,12 @@ func (s *scene) fill(orderID, quantity, price, fee, feeAsset string) {
 }
 
 func (s *scene) reject(orderID string) {
-	s.append(&eventv1.Payload{Kind: &eventv1.Payload_OrderRejected{OrderRejected: &eventv1.OrderRejected{OrderId: orderID}}})
+	s.append(event.Wrap(&eventv1.OrderRejected{OrderId: orderID}))
 	s.over(orderID)
 }
 
 func (s *scene) canceled(orderID string) {
-	s.append(&eventv1.Payload{Kind: &eventv1.Payload_OrderCanceled{OrderCanceled: &eventv1.OrderCanceled{OrderId: orderID}}})
+	s.append(event.Wrap(&eventv1.OrderCanceled{OrderId: orderID}))
 	s.over(orderID)
 }
 
@@ -159,7 +160,7 @@ func (s *scene) take(step Step) *eventv1.Payload {
 		intent := kind.IntentCreated
 		row := Intent{ID: intent.GetIntentId(), Type: intent.GetIntentType(), CancelsOrderID: intent.GetCancelsOrderId()}
 		if row.Type != cancelIntent {
-			row.OrderID = OrderID(uuid.MustParse(row.ID), 1).String()
+			row.OrderID = event.OrderID(uuid.MustParse(row.ID), 1).String()
 		}
 		s.Intents = append(s.Intents, row)
 	}
@@ -168,14 +169,14 @@ func (s *scene) take(step Step) *eventv1.Payload {
 
 // trigger triggers an exit.
 func (s *scene) trigger(reason eventv1.ExitReason) {
-	s.take(Step{Payload: &eventv1.Payload{Kind: &eventv1.Payload_ExitTriggered{ExitTriggered: &eventv1.ExitTriggered{Reason: reason}}}})
+	s.take(Step{Payload: event.Wrap(&eventv1.ExitTriggered{Reason: reason})})
 }
 
 // moveStop moves the trailing stop.
 func (s *scene) moveStop(price, priceEvent string) {
-	s.take(Step{Payload: &eventv1.Payload{Kind: &eventv1.Payload_TrailingStopUpdated{TrailingStopUpdated: &eventv1.TrailingStopUpdated{
+	s.take(Step{Payload: event.Wrap(&eventv1.TrailingStopUpdated{
 		NewStop: price, PriceEventId: priceEvent,
-	}}}})
+	})})
 }
 
 // enterFully fills the entry as S2 does and takes every step until the position is open.

@@ -155,3 +155,25 @@ func (s State) ended(intent *Intent) *Cause {
 	}
 	return s.History.Order(intent.OrderID).Ended
 }
+
+// Defaulted fills in what was not chosen: the resting stop stays a tenth of the span behind the trailing stop and is
+// replaced when half a span was gained; failed exits and stops are tried again after half a second, then ever more
+// slowly up to a minute, and alert from the third failure on.
+func (s Settings) Defaulted() Settings {
+	if s.StopBufferFraction.IsZero() {
+		s.StopBufferFraction = decimal.New(1, -1)
+	}
+	if s.StopReplaceFraction.IsZero() {
+		s.StopReplaceFraction = decimal.New(5, -1)
+	}
+	if s.RetryDelay == 0 {
+		s.RetryDelay = 500 * time.Millisecond
+	}
+	if s.RetryDelayMax == 0 {
+		s.RetryDelayMax = time.Minute
+	}
+	if s.AlertAfter == 0 {
+		s.AlertAfter = 3
+	}
+	return s
+}

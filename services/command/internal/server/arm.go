@@ -8,11 +8,13 @@ import (
 	"github.com/shopspring/decimal"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/robson/robson/pkg/event"
 	"github.com/robson/robson/pkg/fault"
 	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
 	connectorv1 "github.com/robson/robson/proto/gen/go/robson/connector/v1"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+	"github.com/robson/robson/services/command/internal/rows"
 )
 
 // arming is what a user says of a position to be: what, which direction, how much at risk.
@@ -78,7 +80,7 @@ func (s *Server) ArmPosition(ctx context.Context, in *commandv1.ArmPositionReque
 }
 
 func armedPayload(armed *eventv1.PositionArmed) *eventv1.Payload {
-	return &eventv1.Payload{Kind: &eventv1.Payload_PositionArmed{PositionArmed: armed}}
+	return event.Wrap(armed)
 }
 
 // arm decides whether a position may be armed. What stands against it is an error: nothing was asked of the market yet,
@@ -125,7 +127,7 @@ func mayTrade(at *situation, wish arming) error {
 	case margin && account.GetMarginSymbol() != wish.symbol:
 		return fault.InvalidField("symbol", "must be the account's pair, %s", account.GetMarginSymbol())
 	case !margin && wish.side == eventv1.PositionSide_POSITION_SIDE_SHORT:
-		return fault.New(fault.Refused, "SHORT_NEEDS_MARGIN", "a short needs an isolated-margin account")
+		return fault.InvalidField("side", "must be LONG on a spot account: a short needs an isolated-margin account")
 	default:
 		return nil
 	}
@@ -136,12 +138,12 @@ var defaultRiskPercent = decimal.NewFromInt(1)
 
 // stake is the capital and the percent of it at risk, the user's or the defaults.
 func stake(at *situation, wish arming) (capital, percent decimal.Decimal, err error) {
-	rows := &amounts{}
-	most := rows.get(at.view.GetAccountRisk().GetRiskPercentMax())
-	capital = rows.get(at.view.GetAccountRisk().GetCapitalBase())
-	percent = rows.or(at.view.GetStrategy().GetRiskPercent(), decimal.Min(defaultRiskPercent, most))
-	if rows.err != nil {
-		return capital, percent, rows.err
+	reader := &rows.Reader{}
+	most := reader.Amount(at.view.GetAccountRisk().GetRiskPercentMax())
+	capital = reader.Amount(at.view.GetAccountRisk().GetCapitalBase())
+	percent = reader.AmountOr(at.view.GetStrategy().GetRiskPercent(), decimal.Min(defaultRiskPercent, most))
+	if reader.Err != nil {
+		return capital, percent, reader.Err
 	}
 	if wish.capital != "" {
 		if capital, err = userAmount("capital", wish.capital); err != nil {
@@ -183,9 +185,9 @@ func (s *Server) DisarmPosition(ctx context.Context, in *commandv1.DisarmPositio
 }
 
 func disarmedPayload(positionID string, reason eventv1.DisarmReason, at time.Time) *eventv1.Payload {
-	return &eventv1.Payload{Kind: &eventv1.Payload_PositionDisarmed{PositionDisarmed: &eventv1.PositionDisarmed{
+	return event.Wrap(&eventv1.PositionDisarmed{
 		PositionId: positionID, Reason: reason, DisarmedAt: timestamppb.New(at),
-	}}}
+	})
 }
 
 // lookAt finds a position by its id, then everything that a decision on it rests on.
@@ -205,5 +207,5 @@ func (s *Server) lookAt(ctx context.Context, positionID string) (*situation, *pr
 // wrongState says that a position is not in the state that a command needs.
 func wrongState(position *projectorv1.Position, hint string) error {
 	return fault.New(fault.Refused, "POSITION_STATE", "position %s is %s: %s",
-		position.GetPositionId(), stateName(position.GetState()), hint).With("state", stateName(position.GetState()))
+		position.GetPositionId(), event.EnumText(position.GetState()), hint).With("state", event.EnumText(position.GetState()))
 }

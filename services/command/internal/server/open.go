@@ -7,12 +7,13 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/robson/robson/pkg/event"
 	"github.com/robson/robson/pkg/fault"
 	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
 	"github.com/robson/robson/services/command/internal/engine"
-	"github.com/robson/robson/services/command/internal/lifecycle"
+	"github.com/robson/robson/services/command/internal/rows"
 )
 
 // manualDetector is who saw a signal that a person gave.
@@ -99,19 +100,19 @@ func (s *Server) signal(at *situation, armed *eventv1.PositionArmed, call callin
 		if call.orderType == eventv1.OrderType_ORDER_TYPE_LIMIT {
 			return signal, fault.InvalidField("entry_price", "is needed for a limit order")
 		}
-		rows := &amounts{}
-		signal.Entry = rows.get(at.market.GetLastPrice())
-		return signal, rows.err
+		reader := &rows.Reader{}
+		signal.Entry = reader.Amount(at.market.GetLastPrice())
+		return signal, reader.Err
 	}
 	if signal.Entry, err = userAmount("entry_price", call.entryPrice); err != nil {
 		return signal, err
 	}
-	rows := &amounts{}
-	tick := rows.get(at.market.GetInstrument().GetTickSize())
+	reader := &rows.Reader{}
+	tick := reader.Amount(at.market.GetInstrument().GetTickSize())
 	if call.orderType == eventv1.OrderType_ORDER_TYPE_LIMIT && tick.IsPositive() && !signal.Entry.Mod(tick).IsZero() {
 		return signal, fault.InvalidField("entry_price", "must be a multiple of the symbol's tick, %s", tick)
 	}
-	return signal, rows.err
+	return signal, reader.Err
 }
 
 // userStop refuses a stop that a person cannot have meant.
@@ -170,7 +171,7 @@ func (s *Server) decide(
 
 // engineInput gathers what the engine decides on.
 func engineInput(at *situation, armed *eventv1.PositionArmed, signal engine.Signal, orderType eventv1.OrderType) (engine.Input, error) {
-	rows := &amounts{}
+	reader := &rows.Reader{}
 	positionID, err := uuid.Parse(armed.GetPositionId())
 	if err != nil {
 		return engine.Input{}, fault.Wrap(err, fault.Corrupt, "ROW_ID", "read position id %q", armed.GetPositionId())
@@ -178,17 +179,17 @@ func engineInput(at *situation, armed *eventv1.PositionArmed, signal engine.Sign
 	in := engine.Input{
 		Signal: signal,
 		Policy: engine.Policy{
-			Capital: rows.get(armed.GetCapital()), RiskPercent: rows.get(armed.GetRiskPercent()),
-			StopMinPercent: rows.or(at.view.GetStrategy().GetStopMinPct(), stopMinPercent),
-			StopMaxPercent: rows.or(at.view.GetStrategy().GetStopMaxPct(), stopMaxPercent),
+			Capital: reader.Amount(armed.GetCapital()), RiskPercent: reader.Amount(armed.GetRiskPercent()),
+			StopMinPercent: reader.AmountOr(at.view.GetStrategy().GetStopMinPct(), stopMinPercent),
+			StopMaxPercent: reader.AmountOr(at.view.GetStrategy().GetStopMaxPct(), stopMaxPercent),
 		},
-		Instrument: rows.instrument(at.market, orderType, signal.Entry),
-		Strategy:   rows.strategy(at.view),
+		Instrument: reader.Instrument(at.market, orderType, signal.Entry),
+		Strategy:   strategyState(reader, at.view),
 		Now:        at.now,
 	}
-	in.Account = rows.account(at.view, wallet(at.view.GetAccount(), armed.GetSymbol()), in.Instrument.QuoteAsset)
+	in.Account = accountState(reader, at.view, wallet(at.view.GetAccount(), armed.GetSymbol()), in.Instrument.QuoteAsset)
 	in.Account.Duplicates = duplicates(at.view, armed.GetSymbol(), armed.GetSide(), positionID)
-	return in, rows.err
+	return in, reader.Err
 }
 
 // entryIntent is the intent to enter, to be ended unsent once its signal is stale.
@@ -201,7 +202,7 @@ func (s *Server) entryIntent(
 		IntentId: id.String(), PositionId: armed.GetPositionId(), AccountId: armed.GetAccountId(),
 		DecisionId: proposal.GetDecisionId(), IntentType: eventv1.IntentType_INTENT_TYPE_ENTRY,
 		Symbol: armed.GetSymbol(), Side: eventv1.Side_SIDE_BUY, OrderType: orderType,
-		Quantity: proposal.GetQuantity(), ClientOrderId: lifecycle.ClientOrderID(lifecycle.OrderID(id, 1)),
+		Quantity: proposal.GetQuantity(), ClientOrderId: event.ClientOrderID(event.OrderID(id, 1)),
 		ExpiresAt: expires, Reason: "signal",
 	}
 	if armed.GetSide() == eventv1.PositionSide_POSITION_SIDE_SHORT {
@@ -213,7 +214,7 @@ func (s *Server) entryIntent(
 	if intent.GetExpiresAt() == nil {
 		intent.ExpiresAt = timestamppb.New(now.Add(s.config.EntryValidity))
 	}
-	return &eventv1.Payload{Kind: &eventv1.Payload_IntentCreated{IntentCreated: intent}}
+	return event.Wrap(intent)
 }
 
 // SubmitSignal implements commandv1.TradingServiceServer.

@@ -147,7 +147,7 @@ func TestServer_OpenPosition_BadInput(t *testing.T) {
 		}, "symbol", ""},
 		{"short on spot", func(_ *testBundle, r *commandv1.OpenPositionRequest) {
 			r.Side, r.TechnicalStop = eventv1.PositionSide_POSITION_SIDE_SHORT, "96500"
-		}, "", "SHORT_NEEDS_MARGIN"},
+		}, "side", ""},
 		{"duplicate position", func(b *testBundle, _ *commandv1.OpenPositionRequest) {
 			b.held(projectorv1.PositionState_POSITION_STATE_ACTIVE)
 		}, "", "DUPLICATE_POSITION"},

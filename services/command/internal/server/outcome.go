@@ -1,6 +1,7 @@
 package server
 
 import (
+	"github.com/robson/robson/pkg/event"
 	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 )
@@ -16,14 +17,14 @@ func (r *result) outcome() *commandv1.Outcome {
 		Position:  r.position,
 		Conflicts: int32(r.conflicts), //nolint:gosec // bounded by the retries
 	}
-	for _, event := range r.events {
-		outcome.FailedChecks = append(outcome.FailedChecks, event.payload.GetRiskCheckFailed().GetFailedChecks()...)
-		if event.receipt == nil {
+	for _, item := range r.events {
+		outcome.FailedChecks = append(outcome.FailedChecks, item.payload.GetRiskCheckFailed().GetFailedChecks()...)
+		if item.receipt == nil {
 			continue
 		}
 		outcome.Events = append(outcome.Events, &commandv1.EventRef{
-			EventId: event.receipt.GetEventId(), Position: event.receipt.GetPosition(),
-			StreamKey: event.receipt.GetStreamKey(), Seq: event.receipt.GetSeq(), EventType: event.receipt.GetEventType(),
+			EventId: item.receipt.GetEventId(), Position: item.receipt.GetPosition(),
+			StreamKey: item.receipt.GetStreamKey(), Seq: item.receipt.GetSeq(), EventType: item.receipt.GetEventType(),
 		})
 	}
 	return outcome
@@ -31,8 +32,8 @@ func (r *result) outcome() *commandv1.Outcome {
 
 func (r *result) verdict() commandv1.Verdict {
 	refused := false
-	for _, event := range r.events {
-		switch event.payload.GetKind().(type) {
+	for _, item := range r.events {
+		switch item.payload.GetKind().(type) {
 		case *eventv1.Payload_RiskCheckFailed, *eventv1.Payload_SignalRejected:
 			refused = true
 		}
@@ -52,43 +53,31 @@ func (r *result) verdict() commandv1.Verdict {
 // decision tells the numbers of the decision among the events; nil if there is none.
 func (r *result) decision() *commandv1.Decision {
 	var decision *commandv1.Decision
-	for _, event := range r.events {
-		if proposed := event.payload.GetDecisionProposed(); proposed != nil {
+	for _, item := range r.events {
+		if proposed := item.payload.GetDecisionProposed(); proposed != nil {
 			decision = &commandv1.Decision{
 				DecisionId: proposed.GetDecisionId(), EntryPrice: proposed.GetEntryPrice(),
 				TechnicalStopPrice: proposed.GetTechnicalStopPrice(), TechnicalStopDistance: proposed.GetTechnicalStopDistance(),
 				MaxRiskAmount: proposed.GetMaxRiskAmount(), RawQuantity: proposed.GetRawQuantity(),
-				Quantity: proposed.GetQuantity(), QuantityLimit: quantityLimitName(proposed.GetQuantityLimit()),
+				Quantity: proposed.GetQuantity(), QuantityLimit: event.EnumText(proposed.GetQuantityLimit()),
 				PlannedRisk: proposed.GetPlannedRisk(), Notional: proposed.GetNotional(),
 			}
 		}
 		if decision == nil {
 			continue
 		}
-		decision.Checks = append(decision.Checks, event.payload.GetRiskCheckPassed().GetChecksPerformed()...)
-		decision.Checks = append(decision.Checks, event.payload.GetRiskCheckFailed().GetChecksPerformed()...)
+		decision.Checks = append(decision.Checks, item.payload.GetRiskCheckPassed().GetChecksPerformed()...)
+		decision.Checks = append(decision.Checks, item.payload.GetRiskCheckFailed().GetChecksPerformed()...)
 	}
 	return decision
 }
 
 // signal is the signal among the events; nil if there is none.
 func (r *result) signal() *eventv1.SignalDetected {
-	for _, event := range r.events {
-		if signal := event.payload.GetSignalDetected(); signal != nil {
+	for _, item := range r.events {
+		if signal := item.payload.GetSignalDetected(); signal != nil {
 			return signal
 		}
 	}
 	return nil
-}
-
-// quantityLimitName is how people read what bounded a quantity.
-func quantityLimitName(limit eventv1.QuantityLimit) string {
-	switch limit {
-	case eventv1.QuantityLimit_QUANTITY_LIMIT_MARGIN:
-		return "margin"
-	case eventv1.QuantityLimit_QUANTITY_LIMIT_MAX_QTY:
-		return "max_qty"
-	default:
-		return "risk"
-	}
 }

@@ -5,12 +5,13 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"strings"
 
+	"github.com/robson/robson/pkg/event"
 	"github.com/robson/robson/pkg/fault"
 	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+	"github.com/robson/robson/services/command/internal/rows"
 )
 
 // panicPositionsMax is how many positions one RISK_LIMIT_EXCEEDED can list; more need more of them.
@@ -44,19 +45,19 @@ func (s *Server) Panic(ctx context.Context, in *commandv1.PanicRequest) (*comman
 func panicPayloads(who caller, in *commandv1.PanicRequest, view *projectorv1.GetDecisionViewResponse) []*eventv1.Payload {
 	var ids []string
 	for _, position := range view.GetOpenPositions() {
-		if (in.GetSymbol() == "" || position.GetSymbol() == in.GetSymbol()) && !exiting(position) {
+		if (in.GetSymbol() == "" || position.GetSymbol() == in.GetSymbol()) && !rows.Exiting(position) {
 			ids = append(ids, position.GetPositionId())
 		}
 	}
 	var payloads []*eventv1.Payload
 	for part := range slices.Chunk(append(ids, ""), panicPositionsMax) {
 		occasion := who.derive(fmt.Sprintf("panic/%d", len(payloads)))
-		payloads = append(payloads, &eventv1.Payload{Kind: &eventv1.Payload_RiskLimitExceeded{RiskLimitExceeded: &eventv1.RiskLimitExceeded{
+		payloads = append(payloads, event.Wrap(&eventv1.RiskLimitExceeded{
 			AccountId: in.GetAccountId(), LimitName: eventv1.LimitName_LIMIT_NAME_OPERATOR, Limit: "0", Value: "0",
 			Action: eventv1.LimitAction_LIMIT_ACTION_PANIC_CLOSE, Period: hex.EncodeToString(occasion[:]),
 			Symbol: in.GetSymbol(), PositionIds: slices.DeleteFunc(slices.Clone(part), func(id string) bool { return id == "" }),
 			Note: in.GetNote(),
-		}}})
+		}))
 	}
 	return payloads
 }
@@ -64,7 +65,7 @@ func panicPayloads(who caller, in *commandv1.PanicRequest, view *projectorv1.Get
 // ResetRiskLimit implements commandv1.SetupServiceServer.
 func (s *Server) ResetRiskLimit(ctx context.Context, in *commandv1.ResetRiskLimitRequest) (*commandv1.ResetRiskLimitResponse, error) {
 	req := request{method: commandv1.SetupService_ResetRiskLimit_FullMethodName, body: in, dryRun: in.GetDryRun()}
-	name := strings.ToLower(strings.TrimPrefix(in.GetLimitName().String(), "LIMIT_NAME_"))
+	name := event.EnumText(in.GetLimitName())
 	res, err := s.committer.commit(ctx, req, func(ctx context.Context, who caller) (*plan, error) {
 		view, now, err := s.lookAtAccount(ctx, in.GetAccountId())
 		if err != nil {
@@ -75,13 +76,11 @@ func (s *Server) ResetRiskLimit(ctx context.Context, in *commandv1.ResetRiskLimi
 		}
 		planned := &plan{decidedAt: view.GetAsOf()}
 		planned.read(rowRisk, in.GetAccountId())
-		planned.add(accountStream(in.GetAccountId()), exists(), now, &eventv1.Payload{
-			Kind: &eventv1.Payload_RiskLimitExceeded{RiskLimitExceeded: &eventv1.RiskLimitExceeded{
-				AccountId: in.GetAccountId(), LimitName: in.GetLimitName(), Limit: "0", Value: "0",
-				Action: eventv1.LimitAction_LIMIT_ACTION_HALT_ENTRIES, Period: in.GetPeriod(),
-				ClearedBy: who.subject, Note: in.GetNote(),
-			}},
-		})
+		planned.add(accountStream(in.GetAccountId()), exists(), now, event.Wrap(&eventv1.RiskLimitExceeded{
+			AccountId: in.GetAccountId(), LimitName: in.GetLimitName(), Limit: "0", Value: "0",
+			Action: eventv1.LimitAction_LIMIT_ACTION_HALT_ENTRIES, Period: in.GetPeriod(),
+			ClearedBy: who.subject, Note: in.GetNote(),
+		}))
 		return planned, nil
 	})
 	if err != nil {

@@ -6,23 +6,23 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/robson/robson/pkg/event"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
-	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
 	"github.com/robson/robson/services/command/internal/engine"
 )
 
 func detectedPayload(armed *eventv1.PositionArmed, signal engine.Signal, call calling, at time.Time) *eventv1.Payload {
-	return &eventv1.Payload{Kind: &eventv1.Payload_SignalDetected{SignalDetected: &eventv1.SignalDetected{
+	return event.Wrap(&eventv1.SignalDetected{
 		SignalId: call.signalID.String(), PositionId: armed.GetPositionId(), StrategyId: armed.GetStrategyId(),
 		Symbol: armed.GetSymbol(), Side: armed.GetSide(), EntryPrice: signal.Entry.String(), StopLoss: signal.Stop.String(),
 		Detector: call.detector, DetectedAt: timestamppb.New(at), ExpiresAt: call.signalExpires,
-	}}}
+	})
 }
 
 func rejectedPayload(armed *eventv1.PositionArmed, call calling, reason eventv1.SignalRejection) *eventv1.Payload {
-	return &eventv1.Payload{Kind: &eventv1.Payload_SignalRejected{SignalRejected: &eventv1.SignalRejected{
+	return event.Wrap(&eventv1.SignalRejected{
 		SignalId: call.signalID.String(), PositionId: armed.GetPositionId(), Reason: reason,
-	}}}
+	})
 }
 
 func proposed(
@@ -45,12 +45,12 @@ func proposed(
 }
 
 func checkPassed(who caller, armed *eventv1.PositionArmed, decisionID string, decision engine.Decision) *eventv1.Payload {
-	return &eventv1.Payload{Kind: &eventv1.Payload_RiskCheckPassed{RiskCheckPassed: &eventv1.RiskCheckPassed{
+	return event.Wrap(&eventv1.RiskCheckPassed{
 		CheckId: who.derive("check").String(), DecisionId: decisionID,
 		AccountId: armed.GetAccountId(), StrategyId: armed.GetStrategyId(), ChecksPerformed: riskChecks(decision.Checks),
 		ExposureBefore: decision.ExposureBefore.String(), ExposureAfter: decision.ExposureAfter.String(),
 		BudgetRemaining: decision.BudgetRemaining.String(),
-	}}}
+	})
 }
 
 func checkFailed(who caller, armed *eventv1.PositionArmed, decisionID string, decision engine.Decision) *eventv1.Payload {
@@ -63,14 +63,14 @@ func checkFailed(who caller, armed *eventv1.PositionArmed, decisionID string, de
 	if decision.AccountBreach {
 		severity = eventv1.Severity_SEVERITY_CRITICAL
 	}
-	return &eventv1.Payload{Kind: &eventv1.Payload_RiskCheckFailed{RiskCheckFailed: &eventv1.RiskCheckFailed{
+	return event.Wrap(&eventv1.RiskCheckFailed{
 		CheckId: who.derive("check").String(), DecisionId: decisionID,
 		AccountId: armed.GetAccountId(), StrategyId: armed.GetStrategyId(),
 		ChecksPerformed: riskChecks(decision.Checks), FailedChecks: riskChecks(failed),
 		ExposureBefore: decision.ExposureBefore.String(), ExposureAfter: decision.ExposureAfter.String(),
 		BudgetRemaining: decision.BudgetRemaining.String(), Severity: severity,
 		ViolationReason: strings.Join(names, ", "), AccountBreach: decision.AccountBreach,
-	}}}
+	})
 }
 
 func riskChecks(checks []engine.Check) []*eventv1.RiskCheck {
@@ -81,9 +81,4 @@ func riskChecks(checks []engine.Check) []*eventv1.RiskCheck {
 		}
 	}
 	return list
-}
-
-// stateName is a position's state as people read it.
-func stateName(state projectorv1.PositionState) string {
-	return strings.ToLower(strings.TrimPrefix(state.String(), "POSITION_STATE_"))
 }

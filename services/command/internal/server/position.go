@@ -7,11 +7,13 @@ import (
 	"github.com/shopspring/decimal"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/robson/robson/pkg/event"
 	"github.com/robson/robson/pkg/fault"
 	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
 	"github.com/robson/robson/services/command/internal/lifecycle"
+	"github.com/robson/robson/services/command/internal/rows"
 )
 
 // ClosePosition implements commandv1.TradingServiceServer.
@@ -24,7 +26,7 @@ func (s *Server) ClosePosition(ctx context.Context, in *commandv1.ClosePositionR
 			return nil, err
 		}
 		planned := &plan{decidedAt: at.view.GetAsOf()}
-		if already = exiting(position); already {
+		if already = rows.Exiting(position); already {
 			return planned, nil
 		}
 		if !enteredOrEntering(position) {
@@ -53,12 +55,6 @@ func enteredOrEntering(position *projectorv1.Position) bool {
 	}
 }
 
-// exiting says whether the position is being left already.
-func exiting(position *projectorv1.Position) bool {
-	return position.GetState() == projectorv1.PositionState_POSITION_STATE_EXITING ||
-		position.GetState() == projectorv1.PositionState_POSITION_STATE_ERROR && position.GetExitTriggers() > 0
-}
-
 // ExitParams say which exit is triggered.
 type ExitParams struct {
 	Position *projectorv1.Position
@@ -74,10 +70,10 @@ func ExitPayload(params ExitParams) *eventv1.Payload {
 	if open == "" {
 		open = "0"
 	}
-	return &eventv1.Payload{Kind: &eventv1.Payload_ExitTriggered{ExitTriggered: &eventv1.ExitTriggered{
+	return event.Wrap(&eventv1.ExitTriggered{
 		PositionId: params.Position.GetPositionId(), Reason: params.Reason, TriggerPrice: params.Price,
 		StopPrice: params.Position.GetTrailingStopPrice(), Quantity: open, TriggeredAt: timestamppb.New(params.At),
-	}}}
+	})
 }
 
 // MoveStop implements commandv1.TradingServiceServer.
@@ -103,7 +99,7 @@ func (s *Server) MoveStop(ctx context.Context, in *commandv1.MoveStopRequest) (*
 		planned := &plan{decidedAt: at.view.GetAsOf()}
 		planned.read(rowPosition, position.GetPositionId())
 		planned.add(positionStream(position.GetPositionId()), exists(), at.now,
-			&eventv1.Payload{Kind: &eventv1.Payload_TrailingStopUpdated{TrailingStopUpdated: moved}})
+			event.Wrap(moved))
 		return planned, nil
 	})
 	if err != nil {
@@ -114,11 +110,11 @@ func (s *Server) MoveStop(ctx context.Context, in *commandv1.MoveStopRequest) (*
 
 // moveStop checks that a stop moves in the position's favour and not onto the market.
 func moveStop(at *situation, position *projectorv1.Position, wanted decimal.Decimal) (*eventv1.TrailingStopUpdated, error) {
-	rows := &amounts{}
-	standing, extreme := rows.get(position.GetTrailingStopPrice()), rows.get(position.GetFavorableExtreme())
-	price := rows.get(at.market.GetLastPrice())
-	if rows.err != nil {
-		return nil, rows.err
+	reader := &rows.Reader{}
+	standing, extreme := reader.Amount(position.GetTrailingStopPrice()), reader.Amount(position.GetFavorableExtreme())
+	price := reader.Amount(at.market.GetLastPrice())
+	if reader.Err != nil {
+		return nil, reader.Err
 	}
 	better, short := wanted.GreaterThan(standing), position.GetSide() == eventv1.PositionSide_POSITION_SIDE_SHORT
 	hit, best := wanted.GreaterThanOrEqual(price), decimal.Max(extreme, price)
@@ -148,7 +144,7 @@ func (s *Server) CancelOrder(ctx context.Context, in *commandv1.CancelOrderReque
 			return nil, err
 		}
 		order := found.GetOrder()
-		if lifecycleEnded(order.GetStatus()) {
+		if rows.Ended(order.GetStatus()) {
 			return nil, fault.New(fault.Refused, "ORDER_ENDED", "order %s has ended", order.GetOrderId())
 		}
 		at, err := s.look(ctx, order.GetAccountId(), order.GetSymbol(), "", order.GetPositionId())
@@ -174,22 +170,11 @@ func (s *Server) CancelOrder(ctx context.Context, in *commandv1.CancelOrderReque
 
 func cancelPayload(who caller, order *projectorv1.Order) *eventv1.Payload {
 	id := who.derive("intent")
-	return &eventv1.Payload{Kind: &eventv1.Payload_IntentCreated{IntentCreated: &eventv1.IntentCreated{
+	return event.Wrap(&eventv1.IntentCreated{
 		IntentId: id.String(), PositionId: order.GetPositionId(), AccountId: order.GetAccountId(),
 		IntentType: eventv1.IntentType_INTENT_TYPE_CANCEL, Symbol: order.GetSymbol(), Side: order.GetSide(),
 		OrderType: order.GetOrderType(), Quantity: order.GetQuantity(),
-		ClientOrderId:  lifecycle.ClientOrderID(lifecycle.OrderID(id, 1)),
+		ClientOrderId:  event.ClientOrderID(event.OrderID(id, 1)),
 		CancelsOrderId: order.GetOrderId(), Reason: "user",
-	}}}
-}
-
-// lifecycleEnded says whether an order can do no more.
-func lifecycleEnded(status projectorv1.OrderStatus) bool {
-	switch status {
-	case projectorv1.OrderStatus_ORDER_STATUS_FILLED, projectorv1.OrderStatus_ORDER_STATUS_CANCELED,
-		projectorv1.OrderStatus_ORDER_STATUS_REJECTED, projectorv1.OrderStatus_ORDER_STATUS_EXPIRED:
-		return true
-	default:
-		return false
-	}
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/robson/robson/pkg/event"
 	"github.com/robson/robson/pkg/fault"
 	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
@@ -29,11 +30,9 @@ func (s *Server) CreateTenant(ctx context.Context, in *commandv1.CreateTenantReq
 			return nil, err
 		}
 		planned := &plan{}
-		planned.add(tenantStream(who.tenantID), noStream(), s.committer.clock.Now(), &eventv1.Payload{
-			Kind: &eventv1.Payload_TenantCreated{TenantCreated: &eventv1.TenantCreated{
-				TenantId: who.tenantID, Name: in.GetName(), Plan: in.GetPlan(),
-			}},
-		})
+		planned.add(tenantStream(who.tenantID), noStream(), s.committer.clock.Now(), event.Wrap(&eventv1.TenantCreated{
+			TenantId: who.tenantID, Name: in.GetName(), Plan: in.GetPlan(),
+		}))
 		return planned, nil
 	})
 	if err != nil {
@@ -72,7 +71,7 @@ func (s *Server) RegisterAccount(ctx context.Context, in *commandv1.RegisterAcco
 			return nil, err
 		}
 		planned.add(accountStream(registered.GetAccountId()), expected, s.committer.clock.Now(),
-			&eventv1.Payload{Kind: &eventv1.Payload_AccountRegistered{AccountRegistered: registered}})
+			event.Wrap(registered))
 		return planned, nil
 	})
 	if err != nil {

@@ -6,10 +6,12 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/robson/robson/pkg/event"
 	"github.com/robson/robson/pkg/fault"
 	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+	"github.com/robson/robson/services/command/internal/rows"
 )
 
 // RegisterStrategy implements commandv1.SetupServiceServer.
@@ -28,12 +30,10 @@ func (s *Server) RegisterStrategy(ctx context.Context, in *commandv1.RegisterStr
 			id = who.derive("strategy").String()
 		}
 		planned := &plan{decidedAt: view.GetAsOf()}
-		planned.add(strategyStream(id), noStream(), now, &eventv1.Payload{
-			Kind: &eventv1.Payload_StrategyRegistered{StrategyRegistered: &eventv1.StrategyRegistered{
-				StrategyId: id, AccountId: in.GetAccountId(), StrategyName: in.GetStrategyName(), StrategyType: in.GetStrategyType(),
-				DetectorConfig: in.GetDetectorConfig(), RiskConfig: in.GetRiskConfig(), Version: 1,
-			}},
-		})
+		planned.add(strategyStream(id), noStream(), now, event.Wrap(&eventv1.StrategyRegistered{
+			StrategyId: id, AccountId: in.GetAccountId(), StrategyName: in.GetStrategyName(), StrategyType: in.GetStrategyType(),
+			DetectorConfig: in.GetDetectorConfig(), RiskConfig: in.GetRiskConfig(), Version: 1,
+		}))
 		return planned, nil
 	})
 	if err != nil {
@@ -46,7 +46,7 @@ func (s *Server) RegisterStrategy(ctx context.Context, in *commandv1.RegisterStr
 
 // checkRiskConfig refuses settings that are weaker than the account's limits.
 func checkRiskConfig(config *eventv1.RiskConfig, account *projectorv1.Risk) error {
-	rows := &amounts{}
+	reader := &rows.Reader{}
 	for _, setting := range []struct{ field, value, limit string }{
 		{"risk_config.risk_percent", config.GetRiskPercent(), account.GetRiskPercentMax()},
 		{"risk_config.max_exposure", config.GetMaxExposure(), account.GetMaxExposure()},
@@ -60,11 +60,11 @@ func checkRiskConfig(config *eventv1.RiskConfig, account *projectorv1.Risk) erro
 		if err != nil {
 			return err
 		}
-		if limit := rows.get(setting.limit); limit.IsPositive() && value.GreaterThan(limit) {
+		if limit := reader.Amount(setting.limit); limit.IsPositive() && value.GreaterThan(limit) {
 			return fault.InvalidField(setting.field, "must be at most the account's %s", limit)
 		}
 	}
-	least, most := rows.or(config.GetStopMinPct(), stopMinPercent), rows.or(config.GetStopMaxPct(), stopMaxPercent)
+	least, most := reader.AmountOr(config.GetStopMinPct(), stopMinPercent), reader.AmountOr(config.GetStopMaxPct(), stopMaxPercent)
 	if least.GreaterThan(most) {
 		return fault.InvalidField("risk_config.stop_min_pct", "must be at most stop_max_pct")
 	}
@@ -73,7 +73,7 @@ func checkRiskConfig(config *eventv1.RiskConfig, account *projectorv1.Risk) erro
 			return fault.InvalidField("risk_config.max_open_positions", "must be from 1 to the account's %d", account.GetMaxOpenPositions())
 		}
 	}
-	return rows.err
+	return reader.Err
 }
 
 // EnableStrategy implements commandv1.SetupServiceServer.
@@ -83,11 +83,11 @@ func (s *Server) EnableStrategy(ctx context.Context, in *commandv1.EnableStrateg
 		if row.GetIsEnabled() {
 			return nil, fault.New(fault.Refused, "STRATEGY_ENABLED", "strategy %s is enabled", row.GetStrategyId())
 		}
-		return &eventv1.Payload{Kind: &eventv1.Payload_StrategyEnabled{StrategyEnabled: &eventv1.StrategyEnabled{
+		return event.Wrap(&eventv1.StrategyEnabled{
 			StrategyId: row.GetStrategyId(), AccountId: row.GetAccountId(), StrategyName: row.GetStrategyName(),
 			StrategyType: row.GetStrategyType(), DetectorConfig: row.GetDetectorConfig(), RiskConfig: riskConfig(row),
 			Version: row.GetVersion(),
-		}}}, nil
+		}), nil
 	})
 	if err != nil {
 		return nil, err
@@ -102,9 +102,9 @@ func (s *Server) DisableStrategy(ctx context.Context, in *commandv1.DisableStrat
 		if !row.GetIsEnabled() {
 			return nil, fault.New(fault.Refused, "STRATEGY_DISABLED", "strategy %s is disabled", row.GetStrategyId())
 		}
-		return &eventv1.Payload{Kind: &eventv1.Payload_StrategyDisabled{StrategyDisabled: &eventv1.StrategyDisabled{
+		return event.Wrap(&eventv1.StrategyDisabled{
 			StrategyId: row.GetStrategyId(), Reason: in.GetReason(),
-		}}}, nil
+		}), nil
 	})
 	if err != nil {
 		return nil, err
@@ -127,10 +127,10 @@ func (s *Server) UpdateStrategy(ctx context.Context, in *commandv1.UpdateStrateg
 		if len(changed) == 0 {
 			return nil, fault.New(fault.Refused, "NOTHING_CHANGED", "strategy %s has these settings already", row.GetStrategyId())
 		}
-		return &eventv1.Payload{Kind: &eventv1.Payload_StrategyUpdated{StrategyUpdated: &eventv1.StrategyUpdated{
+		return event.Wrap(&eventv1.StrategyUpdated{
 			StrategyId: row.GetStrategyId(), Version: row.GetVersion() + 1, DetectorConfig: in.GetDetectorConfig(),
 			RiskConfig: in.GetRiskConfig(), ChangedFields: changed,
-		}}}, nil
+		}), nil
 	})
 	if err != nil {
 		return nil, err
