@@ -1,0 +1,104 @@
+package executor
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/robson/robson/pkg/clock"
+	"github.com/robson/robson/pkg/identity"
+	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+	"github.com/robson/robson/services/connector/internal/fact"
+	"github.com/robson/robson/services/connector/internal/venue"
+)
+
+// sweepForever looks for orders whose sender has died or gave up, at once and then again and again.
+func (e *Executor) sweepForever(ctx context.Context) {
+	for {
+		if err := e.sweep(ctx); err != nil && ctx.Err() == nil {
+			e.log.WarnContext(ctx, "sweep for unresolved orders", "error", err)
+		}
+		if clock.Sleep(ctx, e.clock, e.config.SweepEvery) != nil {
+			return
+		}
+	}
+}
+
+func (e *Executor) sweep(ctx context.Context) error {
+	tenants, err := e.ledger.Tenants(ctx)
+	if err != nil {
+		return err
+	}
+	for _, tenant := range tenants {
+		if err := e.sweepTenant(identity.WithTenant(ctx, tenant), tenant); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Executor) sweepTenant(ctx context.Context, tenant uuid.UUID) error {
+	rows, err := e.ledger.LiveOrders(ctx, "")
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		young := e.clock.Now().Sub(row.GetUpdatedAt().AsTime()) < e.config.Young
+		if !isAbandoned(row) || young || e.isAsking(tenant, row.GetOrderId()) {
+			continue
+		}
+		t, err := e.taskOf(ctx, row)
+		if err != nil {
+			return err
+		}
+		e.flagCrash(ctx, t, row)
+		if _, err := e.ask(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isAbandoned says whether nobody knows whether the venue took a claimed order in. What it knows, its stream tells.
+func isAbandoned(row *projectorv1.Order) bool {
+	return row.GetKnown() && isUnresolved(row) && row.GetExchangeOrderId() == ""
+}
+
+// flagCrash records that a claim's outcome is unknown because its sender did not live to tell.
+func (e *Executor) flagCrash(ctx context.Context, t *task, row *projectorv1.Order) {
+	if row.GetNeedsResolution() {
+		return
+	}
+	uncertain := fact.Uncertain(e.request(t, venue.OpPlace), &venue.UncertainError{Cause: venue.CauseCrash})
+	if _, err := e.ledger.Record(ctx, uncertain); err != nil && ctx.Err() == nil {
+		e.log.WarnContext(ctx, "uncertain order not recorded yet", "order_id", t.order.ID, "error", err)
+	}
+}
+
+// CatchUp asks about every live order of an account, after its stream may have left something out.
+func (e *Executor) CatchUp(ctx context.Context, account string) error {
+	rows, err := e.ledger.LiveOrders(ctx, account)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if !row.GetKnown() {
+			continue
+		}
+		t, err := e.taskOf(ctx, row)
+		if err != nil {
+			return err
+		}
+		if _, err := e.await(ctx, t, Result{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Executor) isAsking(tenant uuid.UUID, orderID string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_, ok := e.asking[tenant.String()+"/"+orderID]
+	return ok
+}

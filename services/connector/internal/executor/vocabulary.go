@@ -1,0 +1,82 @@
+package executor
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/robson/robson/pkg/fault"
+	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
+	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+	"github.com/robson/robson/services/connector/internal/venue"
+)
+
+// Our words and the venue's.
+
+var venueTypes = map[eventv1.OrderType]venue.OrderType{
+	eventv1.OrderType_ORDER_TYPE_MARKET: venue.Market, eventv1.OrderType_ORDER_TYPE_LIMIT: venue.Limit,
+	eventv1.OrderType_ORDER_TYPE_STOP_LOSS: venue.StopLoss, eventv1.OrderType_ORDER_TYPE_STOP_LOSS_LIMIT: venue.StopLossLimit,
+}
+
+// venueTimes: a limit order without a time in force stands until it is canceled.
+var venueTimes = map[eventv1.TimeInForce]venue.TimeInForce{
+	eventv1.TimeInForce_TIME_IN_FORCE_UNSPECIFIED: venue.GTC, eventv1.TimeInForce_TIME_IN_FORCE_GTC: venue.GTC,
+	eventv1.TimeInForce_TIME_IN_FORCE_IOC: venue.IOC, eventv1.TimeInForce_TIME_IN_FORCE_FOK: venue.FOK,
+}
+
+func timeInForce(intent *projectorv1.Intent) eventv1.TimeInForce {
+	name := "TIME_IN_FORCE_" + strings.ToUpper(intent.GetTimeInForce())
+	return eventv1.TimeInForce(eventv1.TimeInForce_value[name]) // 0, unspecified, for none
+}
+
+func reduceIntent(kind eventv1.IntentType) eventv1.ReduceIntent {
+	switch kind {
+	case eventv1.IntentType_INTENT_TYPE_ENTRY:
+		return eventv1.ReduceIntent_REDUCE_INTENT_ENTRY
+	case eventv1.IntentType_INTENT_TYPE_EXIT:
+		return eventv1.ReduceIntent_REDUCE_INTENT_EXIT
+	case eventv1.IntentType_INTENT_TYPE_INSURANCE_STOP:
+		return eventv1.ReduceIntent_REDUCE_INTENT_INSURANCE
+	default:
+		return eventv1.ReduceIntent_REDUCE_INTENT_MANUAL
+	}
+}
+
+func productOf(product venue.Product) eventv1.Product {
+	if product == venue.IsolatedMargin {
+		return eventv1.Product_PRODUCT_ISOLATED_MARGIN
+	}
+	return eventv1.Product_PRODUCT_SPOT
+}
+
+// sideEffect: on margin an entry borrows what it lacks, and what reduces pays back.
+func sideEffect(intent *projectorv1.Intent, product venue.Product) venue.SideEffect {
+	switch {
+	case product != venue.IsolatedMargin:
+		return ""
+	case intent.GetIntentType() == eventv1.IntentType_INTENT_TYPE_ENTRY:
+		return venue.MarginBuy
+	default:
+		return venue.AutoRepay
+	}
+}
+
+// venueFault gives a venue's error a kind for callers.
+func venueFault(doing string, err error) error {
+	var rejected *venue.RejectedError
+	var limited *venue.RateLimitedError
+	switch {
+	case errors.As(err, &limited):
+		return fault.Wrap(err, fault.Exhausted, "VENUE_RATE_LIMIT", "%s", doing).WithRetryAfter(limited.RetryAfter)
+	case errors.As(err, &rejected):
+		return fault.Wrap(err, fault.Refused, "VENUE_REJECTED", "%s", doing)
+	case errors.Is(err, venue.ErrInvalidSymbol):
+		return fault.Wrap(err, fault.Invalid, "UNKNOWN_SYMBOL", "%s", doing).WithField("symbol", "the venue lists no such symbol")
+	case errors.Is(err, venue.ErrNoPrice):
+		return fault.Wrap(err, fault.Refused, "NO_PRICE", "%s", doing)
+	default:
+		return fault.Wrap(err, fault.Unavailable, "VENUE_UNAVAILABLE", "%s", doing)
+	}
+}
+
+// VenueFault gives a venue's error a kind for callers.
+func VenueFault(doing string, err error) error { return venueFault(doing, err) }
