@@ -16,26 +16,28 @@ import (
 
 // again answers a command that is in the log: with its receipt if it is the same request, with the difference if a
 // decision's id stands for another, and with a discrepancy, recorded once, if a fact is told with other values.
-func (l *Ledger) again(r *Request, first *Receipt) (Answer, error) {
+//
+// The discrepancy comes as a trial that is not merged yet; nil where there is none to record.
+func (l *Ledger) again(r *Request, first *Receipt) (Answer, *trial, error) {
 	if first.Digest == r.Digest {
-		return Answer{Receipt: first, Duplicate: true}, nil
+		return Answer{Receipt: first, Duplicate: true}, nil, nil
 	}
 	if !r.fact {
-		return Answer{}, fault.New(fault.Duplicate, "COMMAND_ID_REUSED", "command %s stands for another request", r.Command).
+		return Answer{}, nil, fault.New(fault.Duplicate, "COMMAND_ID_REUSED", "command %s stands for another request", r.Command).
 			With("command_id", r.Command.String()).
 			With("stored_digest", hex.EncodeToString(first.Digest[:])).
 			With("request_digest", hex.EncodeToString(r.Digest[:]))
 	}
 	answer := Answer{Receipt: first, Duplicate: true, Discrepancy: event.DiscrepancyCommandID(r.Command, r.Digest)}
 	if l.known[answer.Discrepancy] != nil {
-		return answer, nil
+		return answer, nil, nil
 	}
 	if err := l.ready(r); err != nil {
-		return Answer{}, err
+		return Answer{}, nil, err
 	}
 	report := l.reports[first.FirstPosition]
 	if report == nil {
-		return Answer{}, &MissingReport{Position: first.FirstPosition}
+		return Answer{}, nil, &MissingReport{Position: first.FirstPosition}
 	}
 	t := l.begin(answer.Discrepancy, r.Digest)
 	told := &r.events[0]
@@ -43,12 +45,11 @@ func (l *Ledger) again(r *Request, first *Receipt) (Answer, error) {
 	message.DiscrepancyId = answer.Discrepancy.String()
 	key := event.StreamKey{Kind: event.KindAccount, ID: told.subjects.AccountID}
 	if err := t.raiseOne(message, key, first.Entries[0].EventID, r.Trace, r.Workflow); err != nil {
-		return Answer{}, err
+		return Answer{}, nil, err
 	}
 	// The discrepancy is the event that this command asked for, so to say: nothing else is in its receipt.
 	t.raised = 0
-	t.merge()
-	return answer, nil
+	return answer, t, nil
 }
 
 // contradiction tells in what a report differs from the first one.

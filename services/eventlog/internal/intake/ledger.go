@@ -139,25 +139,45 @@ func (l *Ledger) Outcome() Outcome {
 // Append takes one append in: its receipt, or an error after which nothing has changed. *projection.Missing and
 // *MissingReport are no failures: they tell what must be loaded before it is asked again.
 func (l *Ledger) Append(r *Request) (Answer, error) {
+	answer, t, err := l.try(r)
+	if err != nil || t == nil {
+		return answer, err
+	}
+	receipt := t.merge()
+	if !answer.Duplicate {
+		answer.Receipt = receipt
+	}
+	return answer, nil
+}
+
+// Probe tells by *projection.Missing or *MissingReport what must be loaded before an append can be tried, as far as that
+// shows in the log as it is, and changes nothing. It finds out for all appends of a batch at once what each will want.
+func (l *Ledger) Probe(r *Request) error {
+	_, _, err := l.try(r)
+	return err
+}
+
+// try does all of an append but to make it part of the ledger. There is no trial for what is in the log already.
+func (l *Ledger) try(r *Request) (Answer, *trial, error) {
 	if receipt := l.known[r.Command]; receipt != nil {
 		return l.again(r, receipt)
 	}
 	if err := l.ready(r); err != nil {
-		return Answer{}, err
+		return Answer{}, nil, err
 	}
 	if err := l.expectations(r); err != nil {
-		return Answer{}, err
+		return Answer{}, nil, err
 	}
 	t := l.begin(r.Command, r.Digest)
 	for i := range r.events {
 		if err := t.add(r, i); err != nil {
-			return Answer{}, err
+			return Answer{}, nil, err
 		}
 	}
 	if err := t.raise(r.Trace, r.Workflow); err != nil {
-		return Answer{}, err
+		return Answer{}, nil, err
 	}
-	return Answer{Receipt: t.merge()}, nil
+	return Answer{}, t, nil
 }
 
 // ready refuses what cannot be appended to this log now.
