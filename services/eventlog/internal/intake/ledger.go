@@ -40,15 +40,6 @@ type FirstReport struct {
 	Message proto.Message
 }
 
-// MissingReport asks for the first report of a fact, which is needed to tell in what a later one contradicts it.
-type MissingReport struct {
-	// Position is where it stands in the log.
-	Position int64
-}
-
-// Error implements error.
-func (m *MissingReport) Error() string { return "the first report of a fact is not loaded" }
-
 // Ledger is what is known of one tenant's log under its lock, and what a transaction adds to it. It is not for several
 // goroutines at once.
 type Ledger struct {
@@ -87,7 +78,7 @@ type Opening struct {
 	Head *Head
 	// Clock is the database's.
 	Clock time.Time
-	// Streams are those that exist; what was asked for and is not here does not.
+	// Streams are the heads that were looked up; the zero head is that of a stream that does not exist.
 	Streams map[string]StreamHead
 	// Receipts are those of the commands that were asked for and are in the log.
 	Receipts map[uuid.UUID]*Receipt
@@ -109,6 +100,9 @@ func NewLedger(tenant uuid.UUID, o Opening, limits Limits, entropy io.Reader) *L
 	l.overlay = projection.NewOverlay(&l.Rows)
 	return l
 }
+
+// LoadStream adds the head of a stream; zero for one that does not exist.
+func (l *Ledger) LoadStream(key string, head StreamHead) { l.streams[key] = head }
 
 // LoadReport adds the first report of a fact.
 func (l *Ledger) LoadReport(position int64, report *FirstReport) { l.reports[position] = report }
@@ -136,8 +130,8 @@ func (l *Ledger) Outcome() Outcome {
 	return o
 }
 
-// Append takes one append in: its receipt, or an error after which nothing has changed. *projection.Missing and
-// *MissingReport are no failures: they tell what must be loaded before it is asked again.
+// Append takes one append in: its receipt, or an error after which nothing has changed. What WantedBy recognises is no
+// failure: it tells what must be loaded before it is asked again.
 func (l *Ledger) Append(r *Request) (Answer, error) {
 	answer, t, err := l.try(r)
 	if err != nil || t == nil {
@@ -150,8 +144,8 @@ func (l *Ledger) Append(r *Request) (Answer, error) {
 	return answer, nil
 }
 
-// Probe tells by *projection.Missing or *MissingReport what must be loaded before an append can be tried, as far as that
-// shows in the log as it is, and changes nothing. It finds out for all appends of a batch at once what each will want.
+// Probe tells, as WantedBy reads it, what must be loaded before an append can be tried, as far as that shows in the log as
+// it is, and changes nothing. It finds out for all appends of a batch at once what each will want.
 func (l *Ledger) Probe(r *Request) error {
 	_, _, err := l.try(r)
 	return err
@@ -232,7 +226,11 @@ func (l *Ledger) expectations(r *Request) error {
 
 // expect holds one stream's expectation.
 func (l *Ledger) expect(s *stream) error {
-	found := l.streams[s.key].Seq
+	head, loaded := l.streams[s.key]
+	if !loaded {
+		return &MissingStream{Key: s.key}
+	}
+	found := head.Seq
 	var holds bool
 	var wanted string
 	switch s.expected.Mode {

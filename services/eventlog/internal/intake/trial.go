@@ -54,13 +54,17 @@ func (l *Ledger) begin(command uuid.UUID, digest [32]byte) *trial {
 
 // next gives the next place in the log and in a stream.
 func (t *trial) next(stream string) (place, error) {
+	head, loaded := t.ledger.streams[stream]
+	if !loaded {
+		return place{}, &MissingStream{Key: stream}
+	}
 	id, err := event.NextID(t.eventID, t.ledger.now, t.ledger.entropy)
 	if err != nil {
 		return place{}, fmt.Errorf("name event at position %d: %w", t.position+1, err)
 	}
 	seq, begun := t.streams[stream]
 	if !begun {
-		seq = t.ledger.streams[stream].Seq
+		seq = head.Seq
 	}
 	t.position++
 	t.eventID = id
@@ -200,7 +204,7 @@ func (t *trial) merge() *Receipt {
 
 // atEvent says which event of an append is refused.
 func atEvent(err error, i int, p *prepared) error {
-	if _, missing := missingKeys(err); missing {
+	if _, wanted := WantedBy(err); wanted {
 		return err
 	}
 	e := fault.As(err)
