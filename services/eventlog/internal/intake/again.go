@@ -37,7 +37,7 @@ func (l *Ledger) again(r *Request, first *Receipt) (Answer, *trial, error) {
 	}
 	report := l.reports[first.FirstPosition]
 	if report == nil {
-		return Answer{}, nil, &MissingReport{Position: first.FirstPosition}
+		return Answer{}, nil, &MissingReport{Position: first.FirstPosition, IngestedAt: first.IngestedAt}
 	}
 	t := l.begin(answer.Discrepancy, r.Digest)
 	told := &r.events[0]

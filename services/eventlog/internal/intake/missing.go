@@ -2,14 +2,16 @@ package intake
 
 import (
 	"errors"
+	"time"
 
 	"github.com/robson/robson/pkg/projection"
 )
 
 // MissingReport asks for the first report of a fact, which is needed to tell in what a later one contradicts it.
 type MissingReport struct {
-	// Position is where it stands in the log.
-	Position int64
+	// Position is where it stands in the log, IngestedAt when it was taken in.
+	Position   int64
+	IngestedAt time.Time
 }
 
 // Error implements error.
@@ -29,8 +31,8 @@ type Wanted struct {
 	Rows []projection.Key
 	// Stream is empty for none.
 	Stream string
-	// Report is the position of a fact's first report; 0 for none.
-	Report int64
+	// Report is a fact's first report; nil for none.
+	Report *MissingReport
 }
 
 // WantedBy says what an error of Append or Probe asks for; ok is false for an error that is a failure.
@@ -44,7 +46,7 @@ func WantedBy(err error) (w Wanted, ok bool) {
 	case errors.As(err, &stream):
 		return Wanted{Stream: stream.Key}, true
 	case errors.As(err, &report):
-		return Wanted{Report: report.Position}, true
+		return Wanted{Report: report}, true
 	default:
 		return Wanted{}, false
 	}
