@@ -112,7 +112,7 @@ func (b *bench) entry(p projectiontest.Plan) (intent, order uuid.UUID) {
 // placed is how often the venue was asked to place an order.
 func (b *bench) placed(account, order uuid.UUID) int32 {
 	b.t.Helper()
-	listed, err := b.paper.ListOrders(b.t.Context(), b.ref(account), "", "", 100)
+	listed, err := b.paper.ListOrders(b.t.Context(), b.ref(account), "", 0, 100)
 	require.NoError(b.t, err)
 	for _, l := range listed {
 		if string(l.Order.ClientOrderID) == event.ClientOrderID(order) {

@@ -62,8 +62,8 @@ func (v *Venue) SetFaults(ctx context.Context, key venue.AccountKey, faults []en
 	return err
 }
 
-// ListOrders lists an account's orders as the venue knows them, after a page token.
-func (v *Venue) ListOrders(ctx context.Context, ref venue.AccountRef, symbol, after string, limit int) ([]engine.Listed, error) {
+// ListOrders lists an account's orders as the venue knows them, oldest first, after the one with a number.
+func (v *Venue) ListOrders(ctx context.Context, ref venue.AccountRef, symbol string, after int64, limit int) ([]engine.Listed, error) {
 	return do(ctx, v.node, callList, listIn{ref, symbol, after, limit})
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -54,10 +55,7 @@ func do[In, Out any](ctx context.Context, n *Node, c call[In, Out], in In) (Out,
 		defer cancel()
 	}
 	var none Out
-	body, err := json.Marshal(in)
-	if err != nil {
-		return none, fmt.Errorf("write request %s: %w", c.name, err)
-	}
+	body := sync.OnceValues(func() ([]byte, error) { return json.Marshal(in) }) // only another process needs it
 	for {
 		out, err := once(ctx, n, c, in, body)
 		var gone *lostError
@@ -74,7 +72,7 @@ func do[In, Out any](ctx context.Context, n *Node, c call[In, Out], in In) (Out,
 	}
 }
 
-func once[In, Out any](ctx context.Context, n *Node, c call[In, Out], in In, body []byte) (Out, error) {
+func once[In, Out any](ctx context.Context, n *Node, c call[In, Out], in In, body func() ([]byte, error)) (Out, error) {
 	var out Out
 	if e := n.current(); e != nil {
 		out, err := c.run(ctx, e, in)
@@ -83,8 +81,11 @@ func once[In, Out any](ctx context.Context, n *Node, c call[In, Out], in In, bod
 		}
 		return out, err
 	}
-	err := n.client.do(ctx, c.name, body, &out)
-	return out, err
+	written, err := body()
+	if err != nil {
+		return out, fmt.Errorf("write request %s: %w", c.name, err)
+	}
+	return out, n.client.do(ctx, c.name, written, &out)
 }
 
 // The arguments and answers of the calls.
@@ -159,7 +160,7 @@ type (
 	listIn struct {
 		Ref    venue.AccountRef `json:"ref"`
 		Symbol string           `json:"symbol"`
-		After  string           `json:"after"`
+		After  int64            `json:"after"`
 		Limit  int              `json:"limit"`
 	}
 	instrumentsIn struct {

@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 }
 
 func holdForever(dir string, out io.Writer) {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM) //nolint:forbidigo // this is a process of its own
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	node, err := New(slog.New(slog.DiscardHandler), clock.System(), Config{Dir: dir})
 	if err == nil {
@@ -214,7 +214,7 @@ func TestVenue_Port(t *testing.T) {
 		require.NoError(t, err)
 		_, err = v.Advance(ctx, "BTCUSDT", 1)
 		require.NoError(t, err)
-		listed, err := v.ListOrders(ctx, ref, "", "", 1)
+		listed, err := v.ListOrders(ctx, ref, "", 0, 1)
 		require.NoError(t, err)
 		require.EqualValues(t, 1, listed[0].Placed)
 		cursors, err := v.Cursors(ctx, "t/")

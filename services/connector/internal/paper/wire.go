@@ -34,7 +34,7 @@ var named = map[string]error{
 	"duplicate_order": venue.ErrDuplicateOrder, "unknown_order": venue.ErrUnknownOrder,
 	"order_not_found": venue.ErrOrderNotFound, "order_archived": venue.ErrOrderArchived,
 	"invalid_symbol": venue.ErrInvalidSymbol, "no_price": venue.ErrNoPrice, "no_margin": venue.ErrNoMargin,
-	"open_orders": engine.ErrOpenOrders, "account": engine.ErrAccount, "invalid": engine.ErrInvalid, "broken": engine.ErrBroken,
+	"open_orders": engine.ErrOpenOrders, "account": engine.ErrAccount, "amount": engine.ErrAmount, "invalid": engine.ErrInvalid, "broken": engine.ErrBroken,
 }
 
 func nameOf(err error) string {

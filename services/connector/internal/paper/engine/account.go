@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/shopspring/decimal"
 
@@ -38,6 +40,9 @@ func (e *Engine) Config(ref venue.AccountRef) (AccountConfig, error) {
 	return out, err
 }
 
+// balanceMax bounds what a wallet holds of an asset, so that everything made of it (sums, values) can be written down.
+var balanceMax = decimal.New(1, 15)
+
 // Deposit puts money into a wallet. The same id again does nothing.
 func (e *Engine) Deposit(ref venue.AccountRef, id, wallet, asset string, amount decimal.Decimal) (venue.Balance, error) {
 	var out venue.Balance
@@ -50,14 +55,14 @@ func (e *Engine) Deposit(ref venue.AccountRef, id, wallet, asset string, amount 
 			return fmt.Errorf("%w: %s has no wallet %s", ErrAccount, ref.Key, wallet)
 		}
 		if !amount.IsPositive() || !amount.Equal(amount.Truncate(feePlaces)) {
-			return fmt.Errorf("%w: amount %s: must be above zero with at most %d decimals", ErrAccount, amount, feePlaces)
+			return fmt.Errorf("%w: amount %s: must be above zero with at most %d decimals", ErrAmount, amount, feePlaces)
 		}
 		if !slices.Contains(account.Deposits, id) {
-			c.emit(effect{Deposit: &depositEffect{Account: ref.Key, ID: id}})
-			c.moveIn(account, wallet, move{asset: asset, free: amount})
-			c.report(account, venue.Report{Movement: &venue.Movement{
-				Wallet: wallet, Asset: asset, Delta: amount, Kind: venue.Deposit, Reference: id,
-			}})
+			held := account.balance(wallet, asset)
+			if held.Free.Add(held.Locked).Add(amount).GreaterThan(balanceMax) {
+				return fmt.Errorf("%w: amount %s: a wallet holds at most %s of an asset, this one has %s", ErrAmount, amount, balanceMax, held.Free.Add(held.Locked))
+			}
+			c.deposit(account, id, move{asset: asset, free: amount}, wallet)
 		}
 		out = account.balance(wallet, asset)
 		return nil
@@ -65,14 +70,31 @@ func (e *Engine) Deposit(ref venue.AccountRef, id, wallet, asset string, amount 
 	return out, err
 }
 
+// deposit moves the money in. What tells two movements of one amount apart is when they cleared, in milliseconds, so no
+// two of an account clear at the same time.
+func (c *change) deposit(account *accountState, id string, m move, wallet string) {
+	cleared := c.at
+	if !cleared.After(account.LastMoved) {
+		cleared = account.LastMoved.Add(time.Millisecond)
+	}
+	c.emit(effect{Deposit: &depositEffect{Account: account.Config.Key, ID: id, At: cleared}})
+	c.moveIn(account, wallet, m)
+	c.reportAt(account, cleared, venue.Report{Movement: &venue.Movement{
+		Wallet: wallet, Asset: m.asset, Delta: m.free, Kind: venue.Deposit, Reference: id,
+	}})
+}
+
 // Listed is an order as the venue knows it, and how often its client order id was placed.
 type Listed struct {
 	Order  venue.Order
 	Placed int32
+	// Number names the order for List to go on after.
+	Number int64
 }
 
-// List lists an account's orders by symbol and id, after one of them.
-func (e *Engine) List(ref venue.AccountRef, symbol string, after string, limit int) ([]Listed, error) {
+// List lists an account's orders, oldest first, after the one with a number (0: from the first), at most so many; all
+// symbols if symbol is empty.
+func (e *Engine) List(ref venue.AccountRef, symbol string, after int64, limit int) ([]Listed, error) {
 	var out []Listed
 	err := e.view(func(s *state) error {
 		account, err := s.find("list", ref)
@@ -81,25 +103,18 @@ func (e *Engine) List(ref venue.AccountRef, symbol string, after string, limit i
 		}
 		orders := make([]*orderState, 0, len(account.Orders))
 		for _, o := range account.Orders {
-			if (symbol == "" || o.Symbol == symbol) && isAfter(o, after) {
+			if (symbol == "" || o.Symbol == symbol) && o.Number > after {
 				orders = append(orders, o)
 			}
 		}
-		sortOrders(orders)
+		slices.SortFunc(orders, func(a, b *orderState) int { return cmp.Compare(a.Number, b.Number) })
 		for _, o := range orders[:min(limit, len(orders))] {
-			out = append(out, Listed{Order: o.Order, Placed: account.Placed[clientKey(o.Symbol, o.ClientOrderID)]})
+			out = append(out, Listed{Order: o.Order, Number: o.Number, Placed: account.Placed[clientKey(o.Symbol, o.ClientOrderID)]})
 		}
 		return nil
 	})
 	return out, err
 }
-
-// PageToken names an order for List to go on after.
-func (l Listed) PageToken() string { return pageToken(l.Order) }
-
-func pageToken(o venue.Order) string { return fmt.Sprintf("%s|%020d", o.Symbol, o.OrderID) }
-
-func isAfter(o *orderState, token string) bool { return token == "" || pageToken(o.Order) > token }
 
 // Cursors gives, for each account whose key has a prefix, the cursor of its newest report.
 func (e *Engine) Cursors(prefix string) (map[venue.AccountKey]venue.Cursor, error) {

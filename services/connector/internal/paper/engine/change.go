@@ -52,7 +52,11 @@ func (c *change) finish() (record, error) {
 			position.Balances = append(position.Balances, account.Balances[name])
 		}
 		sortBalances(position.Balances)
-		c.report(account, venue.Report{Position: position})
+		at := c.at
+		if at.Before(account.LastMoved) {
+			at = account.LastMoved // what has cleared is in it
+		}
+		c.reportAt(account, at, venue.Report{Position: position})
 	}
 	return record{At: c.at, Effects: c.effects}, c.broken
 }
@@ -63,8 +67,10 @@ func sortBalances(balances []venue.Balance) {
 	})
 }
 
-func (c *change) report(account *accountState, r venue.Report) {
-	r.Cursor, r.Time = account.Cursor+1, c.at
+func (c *change) report(account *accountState, r venue.Report) { c.reportAt(account, c.at, r) }
+
+func (c *change) reportAt(account *accountState, at time.Time, r venue.Report) {
+	r.Cursor, r.Time = account.Cursor+1, at
 	c.emit(effect{Report: &reportEffect{Account: account.Config.Key, Report: r}})
 }
 

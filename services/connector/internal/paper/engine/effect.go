@@ -78,6 +78,7 @@ type placedEffect struct {
 type depositEffect struct {
 	Account venue.AccountKey `json:"account"`
 	ID      string           `json:"id"`
+	At      time.Time        `json:"at"`
 }
 
 type accruedEffect struct {
@@ -149,6 +150,7 @@ func (s *state) applyToAccount(e effect) error {
 	case e.Deposit != nil:
 		return s.onAccount(e.Deposit.Account, func(a *accountState) {
 			a.Deposits = keepNewest(append(a.Deposits, e.Deposit.ID), depositsMax)
+			a.LastMoved = e.Deposit.At
 		})
 	case e.Accrued != nil:
 		return s.onAccount(e.Accrued.Account, func(a *accountState) { a.Accrued = e.Accrued.At })
@@ -204,6 +206,7 @@ func (s *state) applyOrder(o orderState) error {
 		held = &orderState{}
 		account.Orders[key] = held
 		account.Latest[clientKey(o.Symbol, o.ClientOrderID)] = o.OrderID
+		account.LastNumber = max(account.LastNumber, o.Number)
 		symbol.LastOrderID = max(symbol.LastOrderID, o.OrderID)
 		symbol.open = append(symbol.open, held)
 	}

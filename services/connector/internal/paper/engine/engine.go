@@ -28,6 +28,7 @@ type Engine struct {
 	broken  error
 	changed chan struct{} // closed at the next change
 	prices  map[string][]venue.Price
+	shown   time.Time // of the newest balance sheet that was given out
 	faults  map[venue.AccountKey][]Fault
 }
 
@@ -43,9 +44,7 @@ func Open(dir string, clk clock.Clock, timing venue.Timing) (*Engine, error) {
 		return nil, fmt.Errorf("open paper venue: %w", err)
 	}
 	for symbol, y := range e.s.Symbols {
-		if y.Last.Sequence > 0 {
-			e.prices[symbol] = []venue.Price{y.Last}
-		}
+		e.prices[symbol] = y.made()
 	}
 	if err := e.found(); err != nil {
 		return nil, errors.Join(err, e.journal.Close())
@@ -119,7 +118,7 @@ func (e *Engine) write(request func(*change) error) (seq int64, requestErr, err 
 	if e.broken != nil {
 		return 0, nil, e.broken
 	}
-	c := e.s.begin(e.now(), e.timing)
+	c := e.s.begin(e.nextTime(), e.timing)
 	requestErr = request(c)
 	r, err := c.finish()
 	if err == nil && len(r.Effects) > 0 {
@@ -197,6 +196,14 @@ func (e *Engine) now() time.Time {
 		return e.s.Time
 	}
 	return now
+}
+
+// nextTime is the time of a change: later than every balance sheet that does not show it.
+func (e *Engine) nextTime() time.Time {
+	if now := e.now(); now.After(e.shown) {
+		return now
+	}
+	return e.shown.Add(time.Millisecond)
 }
 
 // await calls look under the lock until it finds something, each time something has changed. What it found is durable

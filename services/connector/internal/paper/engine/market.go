@@ -23,6 +23,8 @@ var (
 	ErrInvalid = errors.New("refused by the paper venue")
 	// ErrOpenOrders: a market cannot be exchanged under open orders.
 	ErrOpenOrders = errors.New("the symbol has open orders")
+	// ErrAmount: an amount that cannot be put in.
+	ErrAmount = errors.New("amount refused by the paper venue")
 	// ErrAccount: the account does not fit.
 	ErrAccount = errors.New("account refused by the paper venue")
 )
@@ -132,6 +134,33 @@ func pricesAfter(kept []venue.Price, last venue.Price, after int64, limit int) [
 	}
 }
 
+// made gives again the prices that the path has had so far, the newest of them as many as are kept. A path is a function
+// of its source, so they need not be written down. When the venue made each of them is not known any more: they carry
+// the time of the last.
+func (y *symbolState) made() []venue.Price {
+	if y.Last.Sequence == 0 {
+		return nil
+	}
+	first := max(1, y.Cursor.Index-pricesMax+1)
+	var out []venue.Price
+	for at, more := y.Source.Next(feed.Tick{}); more && at.Index < y.Cursor.Index; at, more = y.Source.Next(at) {
+		if at.Index >= first {
+			out = append(out, y.price(at, y.Last.Sequence-(y.Cursor.Index-at.Index), y.Last.Time))
+		}
+	}
+	return append(out, y.Last)
+}
+
+// price is what a tick of the path says at the venue.
+func (y *symbolState) price(at feed.Tick, sequence int64, made time.Time) venue.Price {
+	symbol := y.Instrument.Symbol
+	spread := y.Instrument.Price.Tick.Mul(decimal.NewFromInt(y.Book.SpreadTicks))
+	return venue.Price{
+		Sequence: sequence, Symbol: symbol, Price: at.Price, Bid: at.Price, Ask: at.Price.Add(spread),
+		Time: made, MarketTime: at.Time, EventID: fmt.Sprintf("paper/%s/%d", symbol, sequence),
+	}
+}
+
 // Market tells where a symbol's market stands.
 func (e *Engine) Market(symbol string) (MarketState, error) {
 	var out MarketState
@@ -169,7 +198,7 @@ func (e *Engine) Load(symbol string, book BookConfig, source feed.Source, origin
 			walk.TickSize = y.Instrument.Price.Tick
 			source.Walk = &walk
 		}
-		if err := cmpError(book.Validate(), source.Validate(y.Instrument.Price.Tick)); err != nil {
+		if err := cmp.Or(book.Validate(), source.Validate(y.Instrument.Price.Tick), source.Within(y.Instrument.Price.Min, y.Instrument.Price.Max)); err != nil {
 			return fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
 		if len(y.open) > 0 {
@@ -226,14 +255,9 @@ func (e *Engine) tick(c *change, y *symbolState) bool {
 	if !ok {
 		return false
 	}
-	symbol := y.Instrument.Symbol
-	spread := y.Instrument.Price.Tick.Mul(decimal.NewFromInt(y.Book.SpreadTicks))
-	price := venue.Price{
-		Sequence: y.Last.Sequence + 1, Symbol: symbol, Price: next.Price, Bid: next.Price, Ask: next.Price.Add(spread),
-		Time: c.at, MarketTime: next.Time, EventID: fmt.Sprintf("paper/%s/%d", symbol, y.Last.Sequence+1),
-	}
+	price := y.price(next, y.Last.Sequence+1, c.at)
 	c.emit(effect{Tick: &tickEffect{Cursor: next, Price: price}})
-	e.prices[symbol] = keepNewest(append(e.prices[symbol], price), pricesMax)
+	e.prices[price.Symbol] = keepNewest(append(e.prices[price.Symbol], price), pricesMax)
 	c.accrue(y)
 	c.tickOrders(y)
 	return true

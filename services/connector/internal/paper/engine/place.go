@@ -204,7 +204,7 @@ func (c *change) accept(account *accountState, y *symbolState, in venue.NewOrder
 			Side: in.Side, Type: in.Type, TimeInForce: in.TimeInForce, SideEffect: in.SideEffect,
 			Quantity: in.Quantity, Price: in.Price, StopPrice: in.StopPrice, CreatedAt: y.Last.MarketTime,
 		},
-		Account: account.Config.Key, LockAsset: y.Instrument.QuoteAsset, Locked: needed,
+		Account: account.Config.Key, Number: account.LastNumber + 1, LockAsset: y.Instrument.QuoteAsset, Locked: needed,
 	}
 	if in.Side == venue.Sell {
 		o.LockAsset = y.Instrument.BaseAsset

@@ -54,12 +54,17 @@ type accountState struct {
 	Reports  []venue.Report           `json:"reports"`
 	Cursor   venue.Cursor             `json:"cursor"`
 	Accrued  time.Time                `json:"accrued"`
+	// LastNumber is the number of the newest order, LastMoved when money last came or went.
+	LastNumber int64     `json:"last_number"`
+	LastMoved  time.Time `json:"last_moved"`
 }
 
 // orderState is an order with what only the engine knows of it.
 type orderState struct {
 	venue.Order
 	Account venue.AccountKey `json:"account"`
+	// Number counts the account's orders over all symbols, from 1: a smaller one is older.
+	Number int64 `json:"number"`
 	// Locked is what it holds of LockAsset.
 	LockAsset string          `json:"lock_asset"`
 	Locked    decimal.Decimal `json:"locked"`

@@ -132,6 +132,7 @@ func (e *Engine) Balances(ref venue.AccountRef) (venue.BalanceSheet, error) {
 		}
 		sortBalances(out.Balances)
 		out.Time = e.now()
+		e.shown = out.Time
 		return nil
 	})
 	return out, err

@@ -240,3 +240,31 @@ func TestSplitmix64(t *testing.T) {
 	require.Equal(t, uint64(0xe220a8397b1dcdaf), splitmix64(&state))
 	require.Equal(t, uint64(0x6e789e6aa1b965f4), splitmix64(&state))
 }
+
+func TestWalk_Bounds(t *testing.T) {
+	t.Parallel()
+	tick := decimal.RequireFromString("0.01")
+	good := Walk{Seed: 1, Start: decimal.NewFromInt(100), TickSize: tick, StepTicks: 5, Interval: time.Second, StartTime: time.Unix(0, 0).UTC(), Ticks: 10}
+	for want, change := range map[string]func(*Walk){
+		"at most 10000000000000": func(w *Walk) { w.Start = decimal.RequireFromString("10000000000000.01") },
+		"in all":                 func(w *Walk) { w.Interval, w.Ticks = 24*time.Hour, 1_000_000 },
+	} {
+		w := good
+		change(&w)
+		require.ErrorContains(t, Source{Walk: &w}.Validate(tick), want)
+	}
+	require.NoError(t, Source{Walk: &good}.Validate(tick))
+}
+
+func TestSource_Within(t *testing.T) {
+	t.Parallel()
+	num := decimal.RequireFromString
+	for _, s := range []Source{
+		{Walk: &Walk{Start: num("0.5")}},
+		{Bars: []Bar{{Low: num("2"), High: num("11")}}},
+		{Script: []ScriptTick{{Price: num("11")}}},
+	} {
+		require.ErrorContains(t, s.Within(num("1"), num("10")), "must lie within 1 and 10")
+		require.NoError(t, s.Within(decimal.Zero, decimal.Zero), "a bound of 0 is none")
+	}
+}

@@ -65,6 +65,29 @@ func (s Source) Validate(tickSize decimal.Decimal) error {
 	return nil
 }
 
+// Within refuses prices that the instrument's price filter would not let anybody ask; a bound of 0 is none.
+func (s Source) Within(low, high decimal.Decimal) error {
+	outside := func(price decimal.Decimal) bool {
+		return price.LessThan(low) || high.IsPositive() && price.GreaterThan(high)
+	}
+	if s.Walk != nil && outside(s.Walk.Start) {
+		return fmt.Errorf("market walk: start %s: must lie within %s and %s", s.Walk.Start, low, high)
+	}
+	for n, bar := range s.Bars {
+		for _, price := range []decimal.Decimal{bar.Low, bar.High} {
+			if outside(price) {
+				return fmt.Errorf("klines: row %d: price %s: must lie within %s and %s", n, price, low, high)
+			}
+		}
+	}
+	for n, tick := range s.Script {
+		if outside(tick.Price) {
+			return fmt.Errorf("market script: price %d, %s: must lie within %s and %s", n, tick.Price, low, high)
+		}
+	}
+	return nil
+}
+
 // Len is how many ticks the path has; 0 for a walk without end.
 func (s Source) Len() int64 {
 	switch {

@@ -21,8 +21,15 @@ type Walk struct {
 	Ticks int64 `json:"ticks,omitempty"`
 }
 
-// stepTicksMax keeps 2k+1 far from overflow.
-const stepTicksMax = 1_000_000
+const (
+	// stepTicksMax keeps 2k+1 far from overflow.
+	stepTicksMax = 1_000_000
+	// lengthMax is how much market time a walk may take: a duration cannot measure more than 292 years.
+	lengthMax = 100 * 365 * 24 * time.Hour
+)
+
+// startTicksMax is the highest price in ticks that a walk may begin at, so that it can be counted in ticks for ever.
+var startTicksMax = decimal.New(1, 15)
 
 func (w *Walk) validate(tickSize decimal.Decimal) error {
 	switch {
@@ -30,12 +37,16 @@ func (w *Walk) validate(tickSize decimal.Decimal) error {
 		return fmt.Errorf("market walk: tick size %s, the instrument has %s", w.TickSize, tickSize)
 	case !w.Start.IsPositive() || !w.Start.Mod(tickSize).IsZero():
 		return fmt.Errorf("market walk: start %s: must be above zero and a multiple of %s", w.Start, tickSize)
+	case w.Start.GreaterThan(tickSize.Mul(startTicksMax)):
+		return fmt.Errorf("market walk: start %s: at most %s", w.Start, tickSize.Mul(startTicksMax))
 	case w.StepTicks < 1 || w.StepTicks > stepTicksMax:
 		return fmt.Errorf("market walk: step of %d ticks: must lie within 1 and %d", w.StepTicks, stepTicksMax)
 	case w.Interval < time.Millisecond:
 		return fmt.Errorf("market walk: interval %s: at least 1 ms", w.Interval)
 	case w.Ticks < 0:
 		return fmt.Errorf("market walk: length %d: must not be negative", w.Ticks)
+	case w.Ticks > int64(lengthMax/w.Interval):
+		return fmt.Errorf("market walk: %d ticks of %s: at most %s in all", w.Ticks, w.Interval, lengthMax)
 	default:
 		return nil
 	}
