@@ -1,9 +1,12 @@
 package engine
 
 import (
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
+	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
 
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
@@ -177,6 +180,27 @@ func TestDecide_AtTheLimit(t *testing.T) {
 		require.Contains(t, failedNames(decision), GateMonthlyBudget)
 		require.True(t, decision.AccountBreach)
 	})
+}
+
+// What is recorded of a decision fits the contract: 18 places, messages of at most 512 characters.
+func TestDecide_FitsTheContract(t *testing.T) {
+	t.Parallel()
+	in := input()
+	in.Policy.Capital, in.Policy.RiskPercent = d("10000.000000000000000001"), d("0.333333333333333333")
+	in.Account.Limits.CapitalBase, in.Account.Limits.MonthlyBudgetPercent = d("10000.000000000000000001"), d("3.333333333333333333")
+	in.Account.Halts = []Halt{{Limit: "operator", Period: "panic", Reason: strings.Repeat("é", 512)}}
+	decision, err := Decide(in)
+	require.NoError(t, err)
+	require.Equal(t, []string{GateAccountViolated}, failedNames(decision))
+	require.Equal(t, 512, utf8.RuneCountInString(find(t, decision, GateAccountViolated).Message))
+	equal(t, "33.3333333333333333", decision.MaxRisk)
+	for _, amount := range []decimal.Decimal{decision.MaxRisk, decision.PlannedRisk, decision.Notional, decision.RawQuantity, decision.BudgetRemaining} {
+		require.True(t, amount.Equal(amount.Truncate(18)), amount)
+	}
+	for _, check := range decision.Checks {
+		require.True(t, check.Limit.Equal(check.Limit.Truncate(18)), "%s %s", check.Name, check.Limit)
+		require.True(t, check.Value.Equal(check.Value.Truncate(18)), "%s %s", check.Name, check.Value)
+	}
 }
 
 func TestActiveHalts(t *testing.T) {

@@ -8,12 +8,13 @@ import (
 )
 
 // IsDust says whether what is open is too little for the venue to take: below the lot step, the least quantity or
-// the least notional at a price.
+// the least notional at a price. Where no price is known, the notional does not count: what is held is not given up
+// because nobody can say what it is worth.
 func IsDust(open, price decimal.Decimal, instrument Instrument) bool {
 	quantity := money.FloorStep(open, instrument.StepSize)
 	return !quantity.IsPositive() ||
 		quantity.LessThan(instrument.MinQuantity) ||
-		quantity.Mul(price).LessThan(instrument.MinNotional)
+		price.IsPositive() && quantity.Mul(price).LessThan(instrument.MinNotional)
 }
 
 // ExitQuantity is how much to order to leave a position of which open is held, or owed by a short. When the venue

@@ -121,6 +121,8 @@ func TestIsDust(t *testing.T) {
 		{"worth an order", "0.00006", "96500", false},
 		{"nothing", "0", "96500", true},
 		{"oversold", "-0.001", "96500", true},
+		{"no price is known: what is held is not given up", "0.06659334", "0", false},
+		{"no price is known, below the step all the same", "0.00000334", "0", true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

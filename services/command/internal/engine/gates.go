@@ -43,11 +43,18 @@ type Check struct {
 	Message string
 }
 
+// messageMax is how many characters of a message the contract of the recorded check takes. An operator's note alone may
+// be as long.
+const messageMax = 512
+
 // check builds one entry; the message is made only for a refusal.
 func check(name string, limit, value decimal.Decimal, passed bool, format string, args ...any) Check {
 	c := Check{Name: name, Limit: limit, Value: value, Passed: passed}
 	if !passed {
 		c.Message = fmt.Sprintf(format, args...)
+	}
+	if runes := []rune(c.Message); len(runes) > messageMax {
+		c.Message = string(runes[:messageMax-1]) + "…"
 	}
 	return c
 }
@@ -160,7 +167,7 @@ func perTradeCheck(in Input, sizing Sizing) Check {
 	if limit := in.Account.Limits.RiskPercentMax; limit.IsPositive() {
 		percent = decimal.Min(percent, limit)
 	}
-	most := in.Policy.Capital.Mul(percent).Shift(-2)
+	most := money.Round18(in.Policy.Capital.Mul(percent).Shift(-2))
 	return check(GatePerTradeRisk, most, sizing.PlannedRisk, sizing.PlannedRisk.LessThanOrEqual(most),
 		"planned risk %s is above the most of one trade, %s", sizing.PlannedRisk, most)
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/shopspring/decimal"
 
+	"github.com/robson/robson/pkg/money"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 )
 
@@ -14,7 +15,9 @@ func (u Usage) consumed() decimal.Decimal {
 }
 
 // budget is what a month may lose.
-func (l Limits) budget() decimal.Decimal { return l.CapitalBase.Mul(l.MonthlyBudgetPercent).Shift(-2) }
+func (l Limits) budget() decimal.Decimal {
+	return money.Round18(l.CapitalBase.Mul(l.MonthlyBudgetPercent).Shift(-2))
+}
 
 // budgetRemaining is the month's budget less what it has lost and what the open stops may still lose.
 func budgetRemaining(limits Limits, usage Usage) decimal.Decimal {

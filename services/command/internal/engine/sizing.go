@@ -11,7 +11,7 @@ import (
 type Sizing struct {
 	// Distance is |entry - stop|.
 	Distance decimal.Decimal
-	// MaxRisk is capital x risk percent.
+	// MaxRisk is capital x risk percent, at the 18 places in which amounts are stored.
 	MaxRisk decimal.Decimal
 	// RawQuantity is MaxRisk / Distance before caps and rounding; zero when there is no distance.
 	RawQuantity decimal.Decimal
@@ -30,7 +30,7 @@ type Sizing struct {
 func Size(signal Signal, policy Policy, instrument Instrument) Sizing {
 	sizing := Sizing{
 		Distance: signal.Entry.Sub(signal.Stop).Abs(),
-		MaxRisk:  policy.Capital.Mul(policy.RiskPercent).Shift(-2),
+		MaxRisk:  money.Round18(policy.Capital.Mul(policy.RiskPercent).Shift(-2)),
 		Limit:    eventv1.QuantityLimit_QUANTITY_LIMIT_RISK,
 	}
 	if sizing.Distance.IsZero() || signal.Entry.Sign() <= 0 {
@@ -48,7 +48,7 @@ func Size(signal Signal, policy Policy, instrument Instrument) Sizing {
 		sizing.Quantity = money.FloorStep(instrument.MaxQuantity, instrument.StepSize)
 		sizing.Limit = eventv1.QuantityLimit_QUANTITY_LIMIT_MAX_QTY
 	}
-	sizing.PlannedRisk = sizing.Quantity.Mul(sizing.Distance)
-	sizing.Notional = sizing.Quantity.Mul(signal.Entry)
+	sizing.PlannedRisk = money.Round18(sizing.Quantity.Mul(sizing.Distance))
+	sizing.Notional = money.Round18(sizing.Quantity.Mul(signal.Entry))
 	return sizing
 }

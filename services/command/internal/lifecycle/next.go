@@ -69,10 +69,10 @@ func disarm(s State) []Step {
 	return []Step{decide("disarm/"+s.Position.ID, *s.Disabled, payload, s.Disabled.OccurredAt)}
 }
 
-// open records the first entry fill, once.
+// open records the first entry fill, once. A position in error that was filled is opened too: only then it has a stop.
 func open(s State) []Step {
 	intent := s.newest(entryIntent)
-	if s.Position.State != Entering || s.History.Opened != nil || intent == nil {
+	if s.Position.State != Entering && (s.Position.State != Failed || s.exiting()) || s.History.Opened != nil || intent == nil {
 		return nil
 	}
 	fills := s.History.Order(intent.OrderID).Fills
@@ -111,7 +111,7 @@ func enter(s State) []Step {
 		return nil
 	}
 	ended := s.ended(intent)
-	if s.Position.State != Entering || ended == nil || len(s.History.Order(intent.OrderID).Fills) > 0 {
+	if ended == nil || s.Position.EntryQuantity.IsPositive() || len(s.History.Order(intent.OrderID).Fills) > 0 {
 		return nil
 	}
 	payload := event.Wrap(&eventv1.PositionClosed{

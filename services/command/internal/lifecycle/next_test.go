@@ -94,6 +94,18 @@ func TestNext_Entering(t *testing.T) {
 		s := newScene(engine.Long)
 		s.Position.State = Failed
 		require.Equal(t, EndUnsent, s.only(t, "end/").Action)
+		s.reject(s.Intents[0].OrderID)
+		require.Equal(t, eventv1.ExitReason_EXIT_REASON_ENTRY_FAILED, s.take(s.only(t, "position_closed")).GetPositionClosed().GetExitReason())
+	})
+	t.Run("a fill that finds the position in error opens it: only then it has a stop", func(t *testing.T) {
+		t.Parallel()
+		s := newScene(engine.Long)
+		s.submit(s.Intents[0].OrderID, "0.06666", entryRole)
+		s.Position.State = Failed
+		s.fill(s.Intents[0].OrderID, "0.06666", "95000", "0.00006666", "BTC")
+		s.take(s.only(t, "position_opened"))
+		require.Equal(t, Failed, s.Position.State)
+		s.only(t, "insurance_stop")
 	})
 }
 
@@ -316,6 +328,14 @@ func TestNext_Exiting(t *testing.T) {
 		s.submit(exit, "0.06659", exitRole)
 		s.order(exit).Unresolved = true
 		require.Equal(t, Resolve, s.only(t, "resolve/").Action)
+	})
+	t.Run("without a price nothing is given up as dust", func(t *testing.T) {
+		t.Parallel()
+		s := newScene(engine.Long)
+		s.enterFully(t)
+		s.trigger(eventv1.ExitReason_EXIT_REASON_USER_CLOSE)
+		s.Price = d("0")
+		require.Equal(t, "0.06659", s.take(s.only(t, "exit")).GetIntentCreated().GetQuantity())
 	})
 	t.Run("in error the exit goes on", func(t *testing.T) {
 		t.Parallel()

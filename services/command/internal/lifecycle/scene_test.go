@@ -149,7 +149,9 @@ func (s *scene) take(step Step) *eventv1.Payload {
 	s.append(step.Payload)
 	switch kind := step.Payload.GetKind().(type) {
 	case *eventv1.Payload_PositionOpened:
-		s.Position.State = Active
+		if s.Position.State == Entering {
+			s.Position.State = Active
+		}
 	case *eventv1.Payload_ExitTriggered:
 		s.Position.State, s.Position.ExitTriggers = Exiting, s.Position.ExitTriggers+1
 	case *eventv1.Payload_PositionClosed, *eventv1.Payload_PositionDisarmed:
