@@ -178,6 +178,9 @@ func (r *reader) checkLimitExceeded(p *eventv1.RiskLimitExceeded) error {
 // checkPanicked wants the positions that a panic closes to be of the account, and of the symbol if one is named.
 func (r *reader) checkPanicked(p *eventv1.RiskLimitExceeded, accountID uuid.UUID) error {
 	for _, text := range p.GetPositionIds() {
+		r.want(PositionKey(r.id("position_ids", text))) // All of them, before the first is looked at.
+	}
+	for _, text := range p.GetPositionIds() {
 		position, err := r.knownPosition(text)
 		switch {
 		case err != nil:

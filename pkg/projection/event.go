@@ -1,6 +1,7 @@
 package projection
 
 import (
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -67,12 +68,17 @@ func Fold(state State, ev Event) ([]Anomaly, error) {
 
 // Touches lists the rows that Check and Fold are known to need before any row has been read, for reading the rows of
 // many events at once. They may ask for more, by *Missing.
-func Touches(ev Event) []Key {
-	nothing := &Cache{}
-	checking := &reader{view: nothing, ev: &ev}
+func Touches(ev Event) []Key { return Wants(&Cache{}, ev) }
+
+// Wants lists the rows that Check and Fold would ask for next, both at once, as far as that shows in what is loaded:
+// without repeats, and empty when nothing is wanting. Nothing is changed.
+func Wants(view View, ev Event) []Key {
+	checking := &reader{view: view, ev: &ev}
 	_ = checking.check() // Only what it asked for counts.
 	folding := &change{reader: reader{ev: &ev}}
-	folding.reader.view = overlaid{folding, nothing}
+	folding.reader.view = overlaid{folding, view}
 	folding.fold()
-	return nothing.Missing(append(checking.missing, folding.missing...))
+	keys := append(checking.missing, folding.missing...)
+	slices.SortFunc(keys, Key.Compare)
+	return slices.Compact(keys)
 }

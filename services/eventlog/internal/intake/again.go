@@ -35,7 +35,7 @@ func (l *Ledger) again(r *Request, first *Receipt) (Answer, *trial, error) {
 	if err := l.ready(r); err != nil {
 		return Answer{}, nil, err
 	}
-	report := l.reports[first.FirstPosition]
+	report := l.firstReport(first)
 	if report == nil {
 		return Answer{}, nil, &MissingReport{Position: first.FirstPosition, IngestedAt: first.IngestedAt}
 	}
@@ -43,13 +43,22 @@ func (l *Ledger) again(r *Request, first *Receipt) (Answer, *trial, error) {
 	told := &r.events[0]
 	message := contradiction(told, report, first)
 	message.DiscrepancyId = answer.Discrepancy.String()
-	key := event.StreamKey{Kind: event.KindAccount, ID: told.subjects.AccountID}
-	if err := t.raiseOne(message, key, first.Entries[0].EventID, r.Trace, r.Workflow); err != nil {
+	tell := notice{message: message, account: told.subjects.AccountID, cause: first.Entries[0].EventID}
+	if err := t.notify([]notice{tell}, r.Trace, r.Workflow); err != nil {
 		return Answer{}, nil, err
 	}
 	// The discrepancy is the event that this command asked for, so to say: nothing else is in its receipt.
 	t.raised = 0
 	return answer, t, nil
+}
+
+// firstReport is what a fact was first told as, by an append of this transaction or before; nil: it is not loaded.
+func (l *Ledger) firstReport(first *Receipt) *FirstReport {
+	if len(l.records) > 0 && first.FirstPosition >= l.records[0].Position {
+		record := &l.records[first.FirstPosition-l.records[0].Position]
+		return &FirstReport{EventID: record.EventID, TraceID: record.TraceID, Message: record.Message}
+	}
+	return l.reports[first.FirstPosition]
 }
 
 // contradiction tells in what a report differs from the first one.

@@ -50,8 +50,11 @@ type Ledger struct {
 
 	limits  Limits
 	entropy io.Reader
-	exists  bool
-	head    Head
+	// fresh is the id of the first event, drawn once: an append that is tried again gets the same ids, or the rows that
+	// are named after them would never be those that were loaded.
+	fresh  ulid.ULID
+	exists bool
+	head   Head
 	// now is the time of taking in: the database's clock, never behind the log's last event.
 	now     time.Time
 	ahead   time.Duration
@@ -90,6 +93,12 @@ func NewLedger(tenant uuid.UUID, o Opening, limits Limits, entropy io.Reader) *L
 		Tenant: tenant, limits: limits, entropy: entropy, now: microseconds(o.Clock),
 		streams: o.Streams, known: o.Receipts, reports: map[int64]*FirstReport{}, moved: map[string]bool{},
 	}
+	if l.streams == nil {
+		l.streams = map[string]StreamHead{}
+	}
+	if l.known == nil {
+		l.known = map[uuid.UUID]*Receipt{}
+	}
 	if o.Head != nil {
 		l.exists, l.head = true, *o.Head
 		l.ahead = l.head.IngestedAt.Sub(l.now)
@@ -99,6 +108,21 @@ func NewLedger(tenant uuid.UUID, o Opening, limits Limits, entropy io.Reader) *L
 	}
 	l.overlay = projection.NewOverlay(&l.Rows)
 	return l
+}
+
+// nextID is the event id after another.
+func (l *Ledger) nextID(last ulid.ULID) (ulid.ULID, error) {
+	if l.fresh.Compare(last) > 0 {
+		return l.fresh, nil
+	}
+	id, err := event.NextID(last, l.now, l.entropy)
+	if err != nil {
+		return ulid.ULID{}, err //nolint:wrapcheck // it says what it is.
+	}
+	if l.fresh == (ulid.ULID{}) {
+		l.fresh = id
+	}
+	return id, nil
 }
 
 // LoadStream adds the head of a stream; zero for one that does not exist.
@@ -165,10 +189,10 @@ func (l *Ledger) try(r *Request) (Answer, *trial, error) {
 	t := l.begin(r.Command, r.Digest)
 	for i := range r.events {
 		if err := t.add(r, i); err != nil {
-			return Answer{}, nil, err
+			return Answer{}, nil, t.allWanted(r, i, err)
 		}
 	}
-	if err := t.raise(r.Trace, r.Workflow); err != nil {
+	if err := t.raise(r); err != nil {
 		return Answer{}, nil, err
 	}
 	return Answer{}, t, nil

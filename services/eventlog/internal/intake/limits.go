@@ -13,6 +13,9 @@ type Limits struct {
 	StreamsMax int
 	// PayloadBytesMax is the largest stored payload; default 64 KiB.
 	PayloadBytesMax int
+	// TextBytesMax is the longest text of a fact or record; what is beyond it is cut off and flagged. Default 2 KiB, which is
+	// 512 characters of 4 bytes: nothing that the contract allows is cut.
+	TextBytesMax int
 	// AppendBytesMax is the most bytes of all stored payloads of one append; default 1 MiB.
 	AppendBytesMax int
 	// ClockAheadMax is how far a log's last event may be ahead of the database's clock before appends wait for the clock;
@@ -32,6 +35,7 @@ func (l Limits) WithDefaults() (Limits, error) {
 		{"EventsMax", &l.EventsMax, 1000},
 		{"StreamsMax", &l.StreamsMax, 100},
 		{"PayloadBytesMax", &l.PayloadBytesMax, 64 << 10},
+		{"TextBytesMax", &l.TextBytesMax, 2 << 10},
 		{"AppendBytesMax", &l.AppendBytesMax, 1 << 20},
 	} {
 		if *field.value == 0 {

@@ -21,6 +21,8 @@ func (m *MissingReport) Error() string { return "the first report of a fact is n
 type MissingStream struct {
 	// Key is the stream's.
 	Key string
+	// Rows are wanted with it, if any.
+	Rows []projection.Key
 }
 
 // Error implements error.
@@ -44,7 +46,7 @@ func WantedBy(err error) (w Wanted, ok bool) {
 	case errors.As(err, &rows):
 		return Wanted{Rows: rows.Keys}, true
 	case errors.As(err, &stream):
-		return Wanted{Stream: stream.Key}, true
+		return Wanted{Rows: stream.Rows, Stream: stream.Key}, true
 	case errors.As(err, &report):
 		return Wanted{Report: report}, true
 	default:

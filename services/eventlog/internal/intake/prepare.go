@@ -11,7 +11,11 @@ import (
 	"github.com/robson/robson/pkg/projection"
 )
 
-const typeTenantCreated event.Type = "TENANT_CREATED"
+// The types that are told from others here.
+const (
+	typeTenantCreated event.Type = "TENANT_CREATED"
+	typeDiscrepancy   event.Type = "DISCREPANCY_DETECTED"
+)
 
 // New checks what can be checked of an append without knowing the log, and brings its events into their stored form.
 // Errors name the field as the contract does.
@@ -30,6 +34,9 @@ func New(d *Draft, limits Limits) (*Request, error) {
 	}
 	if err := r.addStreams(d, limits); err != nil {
 		return nil, err
+	}
+	if len(r.events) == 0 {
+		return nil, fault.InvalidField("streams", "must have at least one event")
 	}
 	for i, read := range d.Reads {
 		key, known := projection.ReadKey(read.Kind, read.ID)
@@ -76,10 +83,10 @@ func (r *Request) addStreams(d *Draft, limits Limits) error {
 		r.streams = append(r.streams, stream{key: s.Key, expected: s.Expected})
 		for j := range s.Events {
 			path := fmt.Sprintf("%s.events[%d]", at, j)
-			if err := r.addEvent(d, key, &s.Events[j]); err != nil {
+			if err := r.addEvent(d, key, &s.Events[j], limits); err != nil {
 				return within(err, path)
 			}
-			r.events[len(r.events)-1].path = path
+			r.events[len(r.events)-1].path, r.events[len(r.events)-1].streamPath = path, at+".stream_key"
 			size := len(r.events[len(r.events)-1].payload)
 			if bytes += size; size > limits.PayloadBytesMax {
 				return fault.InvalidField(path+".payload", "must have at most %d bytes as it is stored and has %d", limits.PayloadBytesMax, size)
@@ -93,7 +100,7 @@ func (r *Request) addStreams(d *Draft, limits Limits) error {
 }
 
 // addEvent prepares one event.
-func (r *Request) addEvent(d *Draft, key event.StreamKey, e *DraftEvent) error {
+func (r *Request) addEvent(d *Draft, key event.StreamKey, e *DraftEvent, limits Limits) error {
 	descriptor, message, err := event.Of(e.Payload)
 	if err != nil {
 		return err //nolint:wrapcheck // it names the field.
@@ -111,10 +118,10 @@ func (r *Request) addEvent(d *Draft, key event.StreamKey, e *DraftEvent) error {
 	if e.CausedBy >= len(r.events) {
 		return fault.InvalidField("caused_by", "must be the index of an earlier event of the append, below %d, and is %d", len(r.events), e.CausedBy)
 	}
-	if p.payload, err = event.Canonical(message); err != nil {
-		return err //nolint:wrapcheck // it names the field.
+	if err := p.store(limits.TextBytesMax); err != nil {
+		return err
 	}
-	normalized, err := event.Normalize(message)
+	normalized, err := event.Normalize(p.message)
 	if err != nil {
 		return err //nolint:wrapcheck // it names the field.
 	}

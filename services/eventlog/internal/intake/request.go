@@ -105,8 +105,11 @@ type prepared struct {
 	payload    []byte
 	key        [32]byte
 	stream     string
-	// path is where in the request it stands.
+	// path is where in the request it stands, streamPath where its stream is named.
 	path       string
+	streamPath string
+	// mended are the texts that the venue sent and that could not be stored as they were, by field.
+	mended     map[string]string
 	subjects   event.Subjects
 	occurredAt time.Time
 	causedBy   int

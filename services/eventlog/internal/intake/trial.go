@@ -4,16 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/oklog/ulid/v2"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/robson/robson/pkg/event"
 	"github.com/robson/robson/pkg/fault"
 	"github.com/robson/robson/pkg/projection"
+	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 )
 
 // trial is one append being tried: nothing of it touches the ledger before merge.
@@ -58,7 +59,7 @@ func (t *trial) next(stream string) (place, error) {
 	if !loaded {
 		return place{}, &MissingStream{Key: stream}
 	}
-	id, err := event.NextID(t.eventID, t.ledger.now, t.ledger.entropy)
+	id, err := t.ledger.nextID(t.eventID)
 	if err != nil {
 		return place{}, fmt.Errorf("name event at position %d: %w", t.position+1, err)
 	}
@@ -107,6 +108,20 @@ func (t *trial) add(r *Request, i int) error {
 	})
 }
 
+// allWanted adds to the rows that an event asks for those that it and the later events of its append will ask for, as far
+// as that shows already: an append then asks a few times, and not a few times for each of its events.
+func (t *trial) allWanted(r *Request, i int, err error) error {
+	keys, missing := missingKeys(err)
+	if !missing {
+		return err
+	}
+	for ; i < len(r.events); i++ {
+		keys = append(keys, projection.Wants(t.overlay, r.projected(&r.events[i], place{position: t.position, seq: 1, at: t.ledger.now}))...)
+	}
+	slices.SortFunc(keys, projection.Key.Compare)
+	return &projection.Missing{Keys: slices.Compact(keys)}
+}
+
 // fold takes an event into the state, and notes what in it does not fit.
 func (t *trial) fold(ev projection.Event, record Record) error {
 	found, err := projection.Fold(t.overlay, ev)
@@ -120,31 +135,68 @@ func (t *trial) fold(ev projection.Event, record Record) error {
 	return nil
 }
 
-// raise appends a DISCREPANCY_DETECTED for each anomaly, caused by the event that has it. They raise none themselves: a
-// discrepancy fits any state.
-func (t *trial) raise(trace, workflow uuid.UUID) error {
-	found := t.anomalies
-	for _, a := range found {
-		payload := a.Payload(uuid.UUID(a.cause))
-		key := event.StreamKey{Kind: event.KindAccount, ID: a.AccountID}
-		if err := t.raiseOne(payload, key, a.cause, trace, workflow); err != nil {
+// notice is an event of our own that is to follow the requested ones.
+type notice struct {
+	message *eventv1.DiscrepancyDetected
+	account uuid.UUID
+	cause   ulid.ULID
+}
+
+// raise appends a DISCREPANCY_DETECTED for each anomaly, caused by the event that has it, and for each event whose text
+// had to be mended. They raise none themselves: a discrepancy fits any state.
+func (t *trial) raise(r *Request) error {
+	notices := make([]notice, 0, len(t.anomalies))
+	for _, a := range t.anomalies {
+		notices = append(notices, notice{message: a.Payload(uuid.UUID(a.cause)), account: a.AccountID, cause: a.cause})
+	}
+	for i := range r.events {
+		if p := &r.events[i]; len(p.mended) > 0 {
+			notices = append(notices, t.mended(p, &t.records[i]))
+		}
+	}
+	return t.notify(notices, r.Trace, r.Workflow)
+}
+
+// notify appends our own events. What all of them will want is asked for at once.
+func (t *trial) notify(notices []notice, trace, workflow uuid.UUID) error {
+	var rows []projection.Key
+	stream := ""
+	for i := range notices {
+		key := event.StreamKey{Kind: event.KindAccount, ID: notices[i].account}.String()
+		if _, loaded := t.ledger.streams[key]; !loaded {
+			stream = key
+		}
+		rows = append(rows, projection.Wants(t.overlay, projection.Event{
+			TenantID: t.ledger.Tenant, StreamKey: key, Type: typeDiscrepancy, OccurredAt: t.ledger.now, IngestedAt: t.ledger.now, Payload: notices[i].message,
+		})...)
+	}
+	slices.SortFunc(rows, projection.Key.Compare)
+	switch rows = slices.Compact(rows); {
+	case stream != "":
+		return &MissingStream{Key: stream, Rows: rows}
+	case len(rows) > 0:
+		return &projection.Missing{Keys: rows}
+	}
+	for i := range notices {
+		if err := t.note(&notices[i], trace, workflow); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// raiseOne appends one event of our own.
-func (t *trial) raiseOne(message proto.Message, key event.StreamKey, cause ulid.ULID, trace, workflow uuid.UUID) error {
-	descriptor, err := event.OfMessage(message)
+// note appends one event of our own.
+func (t *trial) note(n *notice, trace, workflow uuid.UUID) error {
+	key := event.StreamKey{Kind: event.KindAccount, ID: n.account}
+	descriptor, err := event.OfMessage(n.message)
 	if err != nil {
 		return fmt.Errorf("raise a discrepancy: %w", err)
 	}
-	payload, err := event.Canonical(message)
+	payload, err := event.Canonical(n.message)
 	if err != nil {
 		return fmt.Errorf("raise a discrepancy: %w", err)
 	}
-	normalized, err := event.Normalize(message)
+	normalized, err := event.Normalize(n.message)
 	if err != nil {
 		return fmt.Errorf("raise a discrepancy: %w", err)
 	}
@@ -157,15 +209,11 @@ func (t *trial) raiseOne(message proto.Message, key event.StreamKey, cause ulid.
 			TenantID: t.ledger.Tenant, Position: at.position, EventID: at.eventID, StreamKey: key.String(), Seq: at.seq, Type: descriptor.Type,
 			Payload: payload, SchemaVersion: descriptor.Version, OccurredAt: at.at, IngestedAt: at.at,
 			IdempotencyKey: event.IdempotencyKey(t.ledger.Tenant, key.String(), t.command, normalized),
-			TraceID:        trace, CausationID: cause, CommandID: t.command, WorkflowID: workflow, ActorType: actorSystem, ActorID: serviceEventlog,
+			TraceID:        trace, CausationID: n.cause, CommandID: t.command, WorkflowID: workflow, ActorType: actorSystem, ActorID: serviceEventlog,
 		},
-		Subjects: event.SubjectsOf(key, message), Message: message,
+		Subjects: event.SubjectsOf(key, n.message), Message: n.message,
 	}
-	ev := projection.Event{
-		TenantID: t.ledger.Tenant, Position: at.position, EventID: uuid.UUID(at.eventID), StreamKey: record.StreamKey, Seq: at.seq,
-		Type: descriptor.Type, OccurredAt: at.at, IngestedAt: at.at, Payload: message,
-	}
-	if _, err := projection.Fold(t.overlay, ev); err != nil {
+	if _, err := projection.Fold(t.overlay, projection.EventOf(&record.Record, n.message)); err != nil {
 		return err //nolint:wrapcheck // *Missing is passed on; the rest says what it is.
 	}
 	t.records = append(t.records, record)
@@ -215,10 +263,18 @@ func atEvent(err error, i int, p *prepared) error {
 	told.Metadata = maps.Clone(e.Metadata)
 	told.Fields = make([]fault.Field, len(e.Fields))
 	for j, f := range e.Fields {
-		told.Fields[j] = fault.Field{Path: p.path + ".payload." + p.descriptor.FieldName() + "." + f.Path, Description: f.Description}
+		told.Fields[j] = fault.Field{Path: p.pathOf(f.Path), Description: f.Description}
 	}
 	told.Message = string(p.descriptor.Type) + ": " + e.Message
 	return told.With("event_type", string(p.descriptor.Type)).With("event_index", strconv.Itoa(i))
+}
+
+// pathOf is where in the request a field stands that the rules name: a payload's, or that of the stream it is in.
+func (p *prepared) pathOf(field string) string {
+	if field == "stream_key" {
+		return p.streamPath
+	}
+	return p.path + ".payload." + p.descriptor.FieldName() + "." + field
 }
 
 func missingKeys(err error) ([]projection.Key, bool) {
