@@ -81,6 +81,14 @@ func (f *feed) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return f.stream(ctx, after, func(at tick) (bool, error) {
+		f.deps.Alerts.Clear(f.market.tenant, f.name)
+		return true, f.handle(ctx, at)
+	})
+}
+
+// stream gives each tick after a sequence, in order, until the taker has enough or something fails.
+func (f *feed) stream(ctx context.Context, after int64, take func(tick) (more bool, err error)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := f.deps.Prices.StreamPrices(ctx, &connectorv1.StreamPricesRequest{
@@ -89,28 +97,20 @@ func (f *feed) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for {
+	for more := true; more; {
 		message, err := stream.Recv()
 		if err != nil {
 			return err
 		}
-		f.deps.Alerts.Clear(f.market.tenant, f.name)
-		r := &rows.Reader{}
-		at := tick{
-			Tick:     engine.Tick{Price: r.Amount(message.GetPrice()), At: message.GetMarketTime().AsTime()},
-			sequence: message.GetSequence(),
+		at, err := f.tickOf(ctx, message)
+		if err != nil {
+			return err
 		}
-		if r.Err != nil {
-			return r.Err
-		}
-		if message.GetGap() {
-			f.logger.WarnContext(ctx, "prices are missing before a tick", "account_id", f.market.accountID,
-				"symbol", f.market.symbol, "sequence", at.sequence)
-		}
-		if err := f.handle(ctx, at); err != nil {
+		if more, err = take(at); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 // resume is the sequence to stream after. A feed that has handled a tick goes on there. A new one begins with the ticks
@@ -131,6 +131,20 @@ func (f *feed) resume(ctx context.Context) (int64, error) {
 	after := max(from-int64(f.config.TicksKept), 1)
 	f.resumed.Store(after)
 	return after, nil
+}
+
+// tickOf reads a streamed price, and warns where prices are missing before it.
+func (f *feed) tickOf(ctx context.Context, message *connectorv1.StreamPricesResponse) (tick, error) {
+	r := &rows.Reader{}
+	at := tick{
+		Tick:     engine.Tick{Price: r.Amount(message.GetPrice()), At: message.GetMarketTime().AsTime()},
+		sequence: message.GetSequence(),
+	}
+	if message.GetGap() {
+		f.logger.WarnContext(ctx, "prices are missing before a tick", "account_id", f.market.accountID,
+			"symbol", f.market.symbol, "sequence", at.sequence)
+	}
+	return at, r.Err
 }
 
 // handle puts a tick to every watched position, in the order of their ids.
@@ -158,15 +172,26 @@ func (f *feed) handle(ctx context.Context, at tick) error {
 func (f *feed) look(ctx context.Context, id string, seen *watched) {
 	f.handling.Lock()
 	defer f.handling.Unlock()
-	if known := f.watched[id]; known != nil && known.changedAt > seen.changedAt {
-		return
+	known := f.watched[id]
+	if known != nil {
+		if known.changedAt > seen.changedAt {
+			return
+		}
+		seen.from = known.from
 	}
-	if !seen.guards {
+	if !seen.guards && !seen.expected {
 		delete(f.watched, id)
 		return
 	}
 	f.watched[id] = seen
-	for _, at := range f.kept {
+	if !seen.guards {
+		return
+	}
+	missed := f.kept
+	if known != nil && known.expected {
+		missed = append(f.forgotten(ctx, seen), f.kept...)
+	}
+	for _, at := range missed {
 		if at.At.Before(f.since(id)) {
 			continue
 		}
@@ -174,6 +199,37 @@ func (f *feed) look(ctx context.Context, id string, seen *watched) {
 			return // the context has ended
 		}
 	}
+}
+
+// Bounds of fetching ticks again for a position that was opened late: how many, in TicksKept, and for how long.
+const (
+	forgottenMax     = 16
+	forgottenTimeout = 10 * time.Second
+)
+
+// forgotten fetches the ticks that a position has missed between its first fill and now, and that are not kept any more.
+func (f *feed) forgotten(ctx context.Context, seen *watched) []tick {
+	if len(f.kept) == 0 || !f.kept[0].At.After(seen.stop.Since) {
+		return nil
+	}
+	oldest := f.kept[0].sequence
+	after := max(seen.from, oldest-forgottenMax*int64(f.config.TicksKept), 1)
+	if after+1 >= oldest {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, forgottenTimeout)
+	defer cancel()
+	var ticks []tick
+	err := f.stream(ctx, after, func(at tick) (bool, error) {
+		if at.sequence < oldest {
+			ticks = append(ticks, at)
+		}
+		return at.sequence+1 < oldest, nil
+	})
+	if err != nil {
+		f.logger.WarnContext(ctx, "ticks since a position's first fill cannot be had", "position_id", seen.id, "error", err)
+	}
+	return ticks
 }
 
 // since is when a watched position's stop was set.
@@ -190,11 +246,11 @@ func (f *feed) put(ctx context.Context, id string, at tick) error {
 	name := "position " + id + " stop"
 	for failures := 0; ; failures++ {
 		known := f.watched[id]
-		if known == nil {
-			return nil
-		}
 		request, trailed := known.append(f.market.symbol, at)
 		if request == nil {
+			if failures > 0 {
+				f.deps.Alerts.Clear(f.market.tenant, name) // What it hindered is not wanted any more.
+			}
 			return nil
 		}
 		receipt, err := f.deps.Log.Append(ctx, request)

@@ -106,7 +106,7 @@ func New(logger *slog.Logger, c clock.Clock, deps Deps, config Config) *Monitor 
 }
 
 // Run follows every market that positions turn up in, until the context ends; then it waits for all it started.
-func (m *Monitor) Run(ctx context.Context) error {
+func (m *Monitor) Run(ctx context.Context) {
 	var wait sync.WaitGroup
 	defer wait.Wait()
 	for {
@@ -114,7 +114,7 @@ func (m *Monitor) Run(ctx context.Context) error {
 		case made := <-m.started:
 			wait.Go(func() { made.run(identity.WithTenant(ctx, made.market.tenant)) })
 		case <-ctx.Done():
-			return nil
+			return
 		}
 	}
 }
@@ -132,6 +132,7 @@ func (m *Monitor) Look(ctx context.Context, tenant uuid.UUID, position *projecto
 		m.report(ctx, tenant, "position "+position.GetPositionId()+" stop", "read its stop", err)
 		return
 	}
+	watched.from = sequence
 	made.look(ctx, position.GetPositionId(), watched)
 }
 

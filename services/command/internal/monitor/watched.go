@@ -25,8 +25,12 @@ type watched struct {
 	// changedAt is the position that last changed its row, cause the event that last set its stop.
 	changedAt int64
 	cause     lifecycle.Cause
-	// guards says whether there is a stop to guard: the position is open and is not being left.
-	guards bool
+	// guards says whether there is a stop to guard: the position is open and is not being left. A position that is only
+	// being entered is expected.
+	guards   bool
+	expected bool
+	// from is where the market stood when the position was first seen.
+	from int64
 }
 
 // newWatched reads a position's row.
@@ -44,7 +48,9 @@ func newWatched(row *projectorv1.Position, stopSet *lifecycle.Cause) (*watched, 
 	if stopSet != nil {
 		w.cause = *stopSet
 	}
-	w.guards = follows(row) && !rows.Exiting(row) && stopSet != nil && w.stop.Price.IsPositive()
+	wanted := follows(row) && !rows.Exiting(row)
+	w.guards = wanted && stopSet != nil && w.stop.Price.IsPositive()
+	w.expected = wanted && !w.guards
 	if w.open == "" {
 		w.open = "0"
 	}
@@ -59,7 +65,7 @@ type tick struct {
 
 // append is the request that a tick leads to; nil if it leads to nothing.
 func (w *watched) append(symbol string, at tick) (*eventlogv1.AppendRequest, engine.Trailed) {
-	if !w.guards {
+	if w == nil || !w.guards {
 		return nil, engine.Trailed{}
 	}
 	trailed := engine.Trail(w.stop, at.Tick)

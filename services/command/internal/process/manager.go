@@ -114,8 +114,9 @@ func New(logger *slog.Logger, c clock.Clock, deps Deps, config Config) *Manager 
 	return &Manager{logger: logger, clock: c, deps: deps, config: config.defaulted(), workers: map[uuid.UUID]*worker{}}
 }
 
-// Run works for every tenant there is and comes to be, until the context ends; then it waits for all it started.
-func (m *Manager) Run(ctx context.Context) error {
+// Run works for every tenant there is and comes to be, until the context ends; then it waits for all it started. What
+// fails meanwhile is alerted and tried again.
+func (m *Manager) Run(ctx context.Context) {
 	var wait sync.WaitGroup
 	defer wait.Wait()
 	ticker := m.clock.NewTicker(m.config.TenantPoll)
@@ -135,7 +136,7 @@ func (m *Manager) Run(ctx context.Context) error {
 		select {
 		case <-ticker.C():
 		case <-ctx.Done():
-			return nil
+			return
 		}
 	}
 }

@@ -82,8 +82,8 @@ func (b *testBundle) run(t *testing.T, change ...func(*process.Config)) {
 	}, config)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{}, 2)
-	go func() { require.NoError(t, b.manager.Run(ctx)); done <- struct{}{} }()
-	go func() { require.NoError(t, b.monitor.Run(ctx)); done <- struct{}{} }()
+	go func() { b.manager.Run(ctx); done <- struct{}{} }()
+	go func() { b.monitor.Run(ctx); done <- struct{}{} }()
 	stopped := false
 	b.stop = func() {
 		if !stopped {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -39,13 +40,13 @@ type situation struct {
 func (s *Server) look(ctx context.Context, accountID, symbol, strategyID, positionID string) (*situation, error) {
 	market, err := s.market.GetInstrument(ctx, &connectorv1.GetInstrumentRequest{AccountId: accountID, Symbol: symbol})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("ask the venue about %s: %w", symbol, err)
 	}
 	view, err := s.state.GetDecisionView(ctx, &projectorv1.GetDecisionViewRequest{
 		AccountId: accountID, StrategyId: strategyID, PositionId: positionID, At: market.GetMarketTime(),
 	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read what a decision rests on: %w", err)
 	}
 	return &situation{market: market, now: market.GetMarketTime().AsTime(), view: view}, nil
 }
@@ -67,6 +68,7 @@ func (s *Server) ArmPosition(ctx context.Context, in *commandv1.ArmPositionReque
 			return nil, err
 		}
 		planned := &plan{decidedAt: at.view.GetAsOf()}
+		planned.read(rowRisk, wish.accountID) // its limits, and the capital that they are of
 		planned.read(rowStrategy, wish.strategyID)
 		planned.add(positionStream(armed.GetPositionId()), noStream(), at.now, armedPayload(armed))
 		return planned, nil
@@ -141,7 +143,8 @@ func stake(at *situation, wish arming) (capital, percent decimal.Decimal, err er
 	reader := &rows.Reader{}
 	most := reader.Amount(at.view.GetAccountRisk().GetRiskPercentMax())
 	capital = reader.Amount(at.view.GetAccountRisk().GetCapitalBase())
-	percent = reader.AmountOr(at.view.GetStrategy().GetRiskPercent(), decimal.Min(defaultRiskPercent, most))
+	// The account's cap may have been lowered since the strategy was registered.
+	percent = decimal.Min(reader.AmountOr(at.view.GetStrategy().GetRiskPercent(), defaultRiskPercent), most)
 	if reader.Err != nil {
 		return capital, percent, reader.Err
 	}
@@ -194,7 +197,7 @@ func disarmedPayload(positionID string, reason eventv1.DisarmReason, at time.Tim
 func (s *Server) lookAt(ctx context.Context, positionID string) (*situation, *projectorv1.Position, error) {
 	found, err := s.state.GetPosition(ctx, &projectorv1.GetPositionRequest{PositionId: positionID})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("read position %s: %w", positionID, err)
 	}
 	row := found.GetPosition()
 	at, err := s.look(ctx, row.GetAccountId(), row.GetSymbol(), row.GetStrategyId(), positionID)

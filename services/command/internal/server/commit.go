@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -27,6 +28,7 @@ type CommandReader interface {
 	// GetCommand answers fault.NotFound for a command that is not in the log.
 	GetCommand(ctx context.Context, in *eventlogv1.GetCommandRequest, opts ...grpc.CallOption) (*eventlogv1.GetCommandResponse, error)
 	ReadLog(ctx context.Context, in *eventlogv1.ReadLogRequest, opts ...grpc.CallOption) (*eventlogv1.ReadLogResponse, error)
+	ReadStream(ctx context.Context, in *eventlogv1.ReadStreamRequest, opts ...grpc.CallOption) (*eventlogv1.ReadStreamResponse, error)
 }
 
 // request is one call, as the idempotency rule sees it.
@@ -104,7 +106,7 @@ func (c *committer) commit(ctx context.Context, req request, decide decider) (*r
 			return nil, err
 		}
 		if len(planned.streams) == 0 {
-			return &result{caller: who, conflicts: conflicts, position: planned.decidedAt}, nil
+			return standingResult(who, planned, conflicts), nil
 		}
 		res, err := c.append(ctx, who, digest, planned)
 		if err == nil {
@@ -127,7 +129,7 @@ func (c *committer) before(ctx context.Context, who caller, digest []byte) (*res
 	case fault.Is(err, fault.NotFound):
 		return nil, nil //nolint:nilnil // no such command is the usual answer
 	case err != nil:
-		return nil, err
+		return nil, fmt.Errorf("look for command %s in the log: %w", who.commandID, err)
 	case !bytes.Equal(answer.GetRequestDigest(), digest):
 		return nil, fault.New(fault.Duplicate, "COMMAND_ID_REUSED",
 			"command %s stands for another request", who.commandID).
@@ -144,7 +146,7 @@ func (c *committer) append(ctx context.Context, who caller, digest []byte, plann
 		Streams: planned.streams, Reads: planned.reads, DecidedAt: planned.decidedAt,
 	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("append what was decided: %w", err)
 	}
 	if receipt.GetDuplicate() {
 		return c.rebuild(ctx, who, receipt)
@@ -168,10 +170,10 @@ func (c *committer) rebuild(ctx context.Context, who caller, receipt *eventlogv1
 		return nil, fault.New(fault.Corrupt, "RECEIPT_SHAPE", "receipt of command %s has no events", who.commandID)
 	}
 	page, err := c.commands.ReadLog(ctx, &eventlogv1.ReadLogRequest{
-		FromPosition: receipts[0].GetPosition(), Direction: eventlogv1.Direction_DIRECTION_FORWARDS, PageSize: int32(len(receipts)), //nolint:gosec // a receipt's size is bounded by the contract
+		FromPosition: receipts[0].GetPosition(), Direction: eventlogv1.Direction_DIRECTION_FORWARDS, PageSize: int32(len(receipts)), // bounded by the contract
 	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the events of command %s: %w", who.commandID, err)
 	}
 	res := &result{caller: who, duplicate: true}
 	for i, event := range page.GetEvents() {
@@ -190,6 +192,19 @@ func (c *committer) rebuild(ctx context.Context, who caller, receipt *eventlogv1
 func (r *result) add(payload *eventv1.Payload, receipt *eventlogv1.EventReceipt) {
 	r.events = append(r.events, recorded{payload: payload, receipt: receipt})
 	r.position = receipt.GetPosition()
+}
+
+// standingResult answers a command that has nothing to write: what stands in the log already is its outcome.
+func standingResult(who caller, planned *plan, conflicts int) *result {
+	res := &result{caller: who, conflicts: conflicts, position: planned.decidedAt}
+	for _, event := range planned.standing {
+		res.caller.traceID = event.GetTraceId()
+		res.add(event.GetPayload(), &eventlogv1.EventReceipt{
+			EventId: event.GetEventId(), Position: event.GetPosition(), StreamKey: event.GetStreamKey(),
+			Seq: event.GetSeq(), EventType: event.GetEventType(),
+		})
+	}
+	return res
 }
 
 func dryResult(who caller, planned *plan) *result {

@@ -32,6 +32,12 @@ type fakeLog struct {
 	appends  []*eventlogv1.AppendRequest
 	events   []*eventv1.Event
 	commands map[string]*eventlogv1.GetCommandResponse
+	// stream is what every stream holds, newest first.
+	stream []*eventv1.Event
+}
+
+func (f *fakeLog) ReadStream(context.Context, *eventlogv1.ReadStreamRequest, ...grpc.CallOption) (*eventlogv1.ReadStreamResponse, error) {
+	return &eventlogv1.ReadStreamResponse{Events: f.stream}, nil
 }
 
 func (f *fakeLog) Append(_ context.Context, in *eventlogv1.AppendRequest, _ ...grpc.CallOption) (*eventlogv1.AppendResponse, error) {
@@ -98,6 +104,9 @@ func (f *fakeState) GetOrder(context.Context, *projectorv1.GetOrderRequest, ...g
 }
 
 func (f *fakeState) GetStrategy(context.Context, *projectorv1.GetStrategyRequest, ...grpc.CallOption) (*projectorv1.GetStrategyResponse, error) {
+	if f.view.GetStrategy() == nil {
+		return nil, errNotFound
+	}
 	return &projectorv1.GetStrategyResponse{Strategy: f.view.GetStrategy(), AsOf: f.view.GetAsOf()}, nil
 }
 

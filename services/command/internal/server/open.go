@@ -46,6 +46,9 @@ func (s *Server) OpenPosition(ctx context.Context, in *commandv1.OpenPositionReq
 		if err != nil {
 			return nil, err
 		}
+		if call.entryExpiresAt != nil && !call.entryExpiresAt.AsTime().After(at.now) {
+			return nil, fault.InvalidField("entry_expires_at", "must be after the venue's time, %s", at.now.Format(time.RFC3339))
+		}
 		return s.open(at, who, wish, call)
 	})
 	if err != nil {
@@ -101,7 +104,9 @@ func (s *Server) signal(at *situation, armed *eventv1.PositionArmed, call callin
 			return signal, fault.InvalidField("entry_price", "is needed for a limit order")
 		}
 		reader := &rows.Reader{}
-		signal.Entry = reader.Amount(at.market.GetLastPrice())
+		if signal.Entry = reader.Amount(at.market.GetLastPrice()); reader.Err == nil && !signal.Entry.IsPositive() {
+			return signal, fault.New(fault.Refused, "NO_PRICE", "the venue tells no price of %s yet: name the entry price", armed.GetSymbol())
+		}
 		return signal, reader.Err
 	}
 	if signal.Entry, err = userAmount("entry_price", call.entryPrice); err != nil {
@@ -263,23 +268,23 @@ func (s *Server) answerSignal(at *situation, who caller, position *projectorv1.P
 	}
 	planned := &plan{decidedAt: at.view.GetAsOf()}
 	planned.read(rowPosition, armed.GetPositionId())
-	reject := func(reason eventv1.SignalRejection, otherwise error) (*plan, error) {
+	reject := func(rejected *eventv1.Payload, otherwise error) (*plan, error) {
 		if call.detector == manualDetector {
 			return nil, otherwise
 		}
-		planned.add(positionStream(armed.GetPositionId()), exists(), at.now,
-			detectedPayload(armed, signal, call, at.now), rejectedPayload(armed, call, reason))
+		planned.add(positionStream(armed.GetPositionId()), exists(), at.now, detectedPayload(armed, signal, call, at.now), rejected)
 		return planned, nil
 	}
 	if position.GetState() != projectorv1.PositionState_POSITION_STATE_ARMED {
-		return reject(eventv1.SignalRejection_SIGNAL_REJECTION_POSITION_NOT_ARMED, wrongState(position, "a signal needs an armed position"))
+		return reject(rejectedPayload(armed, call, eventv1.SignalRejection_SIGNAL_REJECTION_POSITION_NOT_ARMED),
+			wrongState(position, "a signal needs an armed position"))
 	}
 	if err := userStop(signal); err != nil {
-		return reject(eventv1.SignalRejection_SIGNAL_REJECTION_WRONG_SIDE, err)
+		return reject(rejectedPayload(armed, call, eventv1.SignalRejection_SIGNAL_REJECTION_WRONG_SIDE), err)
 	}
 	if call.signalExpires != nil && call.signalExpires.AsTime().Before(at.now) {
-		return nil, fault.New(fault.Refused, "SIGNAL_EXPIRED", "signal %s expired at %s, it is %s at the venue", call.signalID,
-			call.signalExpires.AsTime().Format(time.RFC3339), at.now.Format(time.RFC3339))
+		return reject(expiredPayload(armed, call), fault.New(fault.Refused, "SIGNAL_EXPIRED", "signal %s expired at %s, it is %s at the venue",
+			call.signalID, call.signalExpires.AsTime().Format(time.RFC3339), at.now.Format(time.RFC3339)))
 	}
 	payloads, _, err := s.decide(at, who, armed, signal, call)
 	if err != nil {

@@ -62,8 +62,8 @@ func TestServer_OpenPosition(t *testing.T) {
 		b.state.view.AccountRisk.OpenPositions = 3
 		b.state.view.AccountRisk.DailyLossLimit = "200"
 		b.state.view.Periods = []*projectorv1.PnLPeriod{
-			{AccountId: b.accountID(), StrategyId: b.state.view.AccountRisk.StrategyId, Period: "2026-11-23", NetPnl: "-150"},
-			{AccountId: b.accountID(), StrategyId: b.state.view.AccountRisk.StrategyId, Period: "2026-11", NetPnl: "-150"},
+			{AccountId: b.accountID(), StrategyId: b.state.view.GetAccountRisk().GetStrategyId(), Period: "2026-11-23", NetPnl: "-150"},
+			{AccountId: b.accountID(), StrategyId: b.state.view.GetAccountRisk().GetStrategyId(), Period: "2026-11", NetPnl: "-150"},
 		}
 		answer, err := b.OpenPosition(b.call(t), b.s1())
 		require.NoError(t, err)
@@ -227,7 +227,7 @@ func TestServer_SubmitSignal(t *testing.T) {
 		position := b.held(armed)
 		b.state.view.AccountRisk.OpenRisk = "99.99"
 		b.state.view.Periods = []*projectorv1.PnLPeriod{
-			{AccountId: b.accountID(), StrategyId: b.state.view.AccountRisk.StrategyId, Period: "2026-11", NetPnl: "-250"},
+			{AccountId: b.accountID(), StrategyId: b.state.view.GetAccountRisk().GetStrategyId(), Period: "2026-11", NetPnl: "-250"},
 		}
 		answer, err := b.SubmitSignal(b.call(t), signal(position))
 		require.NoError(t, err)

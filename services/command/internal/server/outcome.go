@@ -15,7 +15,7 @@ func (r *result) outcome() *commandv1.Outcome {
 		TraceId:   r.caller.traceID,
 		Duplicate: r.duplicate,
 		Position:  r.position,
-		Conflicts: int32(r.conflicts), //nolint:gosec // bounded by the retries
+		Conflicts: int32(r.conflicts), // bounded by the retries
 	}
 	for _, item := range r.events {
 		outcome.FailedChecks = append(outcome.FailedChecks, item.payload.GetRiskCheckFailed().GetFailedChecks()...)
@@ -34,7 +34,7 @@ func (r *result) verdict() commandv1.Verdict {
 	refused := false
 	for _, item := range r.events {
 		switch item.payload.GetKind().(type) {
-		case *eventv1.Payload_RiskCheckFailed, *eventv1.Payload_SignalRejected:
+		case *eventv1.Payload_RiskCheckFailed, *eventv1.Payload_SignalRejected, *eventv1.Payload_SignalExpired:
 			refused = true
 		}
 	}

@@ -25,6 +25,12 @@ func rejectedPayload(armed *eventv1.PositionArmed, call calling, reason eventv1.
 	})
 }
 
+func expiredPayload(armed *eventv1.PositionArmed, call calling) *eventv1.Payload {
+	return event.Wrap(&eventv1.SignalExpired{
+		SignalId: call.signalID.String(), PositionId: armed.GetPositionId(), ExpiredAt: call.signalExpires,
+	})
+}
+
 func proposed(
 	who caller, armed *eventv1.PositionArmed, call calling, in engine.Input, decision engine.Decision,
 ) *eventv1.DecisionProposed {

@@ -14,6 +14,8 @@ type plan struct {
 	streams   []*eventlogv1.StreamAppend
 	reads     []*eventlogv1.ReadRef
 	decidedAt int64
+	// standing are events in the log that answer the command as they are; there is nothing to append then.
+	standing []*eventv1.Event
 	// events counts those planned so far, over all streams.
 	events int32
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -11,6 +12,7 @@ import (
 	"github.com/robson/robson/pkg/fault"
 	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
+	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
 	"github.com/robson/robson/services/command/internal/lifecycle"
 	"github.com/robson/robson/services/command/internal/rows"
@@ -27,7 +29,8 @@ func (s *Server) ClosePosition(ctx context.Context, in *commandv1.ClosePositionR
 		}
 		planned := &plan{decidedAt: at.view.GetAsOf()}
 		if already = rows.Exiting(position); already {
-			return planned, nil
+			planned.standing, err = s.exitUnderWay(ctx, position.GetPositionId())
+			return planned, err
 		}
 		if !enteredOrEntering(position) {
 			return nil, wrongState(position, "only a position that is entered can be closed; use DisarmPosition for an armed one")
@@ -42,6 +45,30 @@ func (s *Server) ClosePosition(ctx context.Context, in *commandv1.ClosePositionR
 		return nil, err
 	}
 	return &commandv1.ClosePositionResponse{Outcome: res.outcome(), AlreadyExiting: already && !res.duplicate}, nil
+}
+
+// streamPage is how many events of a stream are read at a time.
+const streamPage = 100
+
+// exitUnderWay finds the event that triggered a position's exit, so that whoever asks for it again gets the same answer.
+func (s *Server) exitUnderWay(ctx context.Context, positionID string) ([]*eventv1.Event, error) {
+	request := &eventlogv1.ReadStreamRequest{
+		StreamKey: positionStream(positionID), Direction: eventlogv1.Direction_DIRECTION_BACKWARDS, PageSize: streamPage,
+	}
+	for {
+		page, err := s.committer.commands.ReadStream(ctx, request)
+		if err != nil {
+			return nil, fmt.Errorf("find the exit of position %s: %w", positionID, err)
+		}
+		for _, event := range page.GetEvents() {
+			if event.GetPayload().GetExitTriggered() != nil {
+				return []*eventv1.Event{event}, nil
+			}
+		}
+		if request.FromSeq = page.GetNextSeq(); request.GetFromSeq() == 0 {
+			return nil, fault.New(fault.Corrupt, "EXIT_UNKNOWN", "position %s is being left and its stream does not say why", positionID)
+		}
+	}
 }
 
 // enteredOrEntering says whether there is or may come something to leave.
@@ -88,8 +115,8 @@ func (s *Server) MoveStop(ctx context.Context, in *commandv1.MoveStopRequest) (*
 		if err != nil {
 			return nil, err
 		}
-		if position.GetState() != projectorv1.PositionState_POSITION_STATE_ACTIVE {
-			return nil, wrongState(position, "only an active position has a stop to move")
+		if !stoppable(position) {
+			return nil, wrongState(position, "only a position that is open and not being left has a stop to move")
 		}
 		moved, err := moveStop(at, position, wanted)
 		if err != nil {
@@ -106,6 +133,18 @@ func (s *Server) MoveStop(ctx context.Context, in *commandv1.MoveStopRequest) (*
 		return nil, err
 	}
 	return &commandv1.MoveStopResponse{Outcome: res.outcome()}, nil
+}
+
+// stoppable says whether a position has a stop that may be moved: in error it still is guarded.
+func stoppable(position *projectorv1.Position) bool {
+	switch position.GetState() {
+	case projectorv1.PositionState_POSITION_STATE_ACTIVE:
+		return true
+	case projectorv1.PositionState_POSITION_STATE_ERROR:
+		return position.GetTrailingStopPrice() != "" && !rows.Exiting(position)
+	default:
+		return false
+	}
 }
 
 // moveStop checks that a stop moves in the position's favour and not onto the market.
@@ -141,7 +180,7 @@ func (s *Server) CancelOrder(ctx context.Context, in *commandv1.CancelOrderReque
 	res, err := s.committer.commit(ctx, req, func(ctx context.Context, who caller) (*plan, error) {
 		found, err := s.state.GetOrder(ctx, &projectorv1.GetOrderRequest{OrderId: in.GetOrderId()})
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read order %s: %w", in.GetOrderId(), err)
 		}
 		order := found.GetOrder()
 		if rows.Ended(order.GetStatus()) {

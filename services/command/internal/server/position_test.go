@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/robson/robson/pkg/event"
 	"github.com/robson/robson/pkg/fault"
 	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
@@ -69,10 +70,22 @@ func TestServer_ClosePosition(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		position := b.held(stateExiting)
+		_, err := b.ClosePosition(b.call(t), &commandv1.ClosePositionRequest{PositionId: position.GetPositionId()})
+		refusal(t, err, fault.Corrupt, "EXIT_UNKNOWN")
+		trigger := &eventv1.Event{
+			EventId: "x", Position: 6, Seq: 5, StreamKey: "position:" + position.GetPositionId(), EventType: "EXIT_TRIGGERED", TraceId: "the exit's",
+			Payload: event.Wrap(&eventv1.ExitTriggered{Reason: eventv1.ExitReason_EXIT_REASON_TRAILING_STOP}),
+		}
+		b.log.stream = []*eventv1.Event{{Payload: event.Wrap(&eventv1.IntentCreated{})}, trigger}
 		answer, err := b.ClosePosition(b.call(t), &commandv1.ClosePositionRequest{PositionId: position.GetPositionId()})
 		require.NoError(t, err)
 		require.True(t, answer.GetAlreadyExiting())
-		require.Equal(t, int64(7), answer.GetOutcome().GetPosition())
+		require.Equal(t, commandv1.Verdict_VERDICT_ACCEPTED, answer.GetOutcome().GetVerdict())
+		require.Equal(t, int64(6), answer.GetOutcome().GetPosition())
+		require.Equal(t, "the exit's", answer.GetOutcome().GetTraceId())
+		same(t, []*commandv1.EventRef{{
+			EventId: "x", Position: 6, Seq: 5, StreamKey: trigger.GetStreamKey(), EventType: "EXIT_TRIGGERED",
+		}}, answer.GetOutcome().GetEvents())
 		require.Empty(t, b.log.events)
 	})
 	for _, state := range []projectorv1.PositionState{stateArmed, stateClosed} {

@@ -50,7 +50,7 @@ func (m *Monitor) GetProgress(ctx context.Context, _ *commandv1.GetProgressReque
 	prices := m.pricer.Prices(tenant)
 	reacted, busy := m.reactor.Progress(tenant)
 	return &commandv1.GetProgressResponse{
-		ReactedPosition: reacted, BusyPositions: int32(busy), //nolint:gosec // bounded by the positions that are open
+		ReactedPosition: reacted, BusyPositions: int32(busy), // bounded by the positions that are open
 		Prices: prices, Alerts: m.alerter.List(tenant),
 	}, nil
 }

@@ -27,7 +27,7 @@ func accountState(a *rows.Reader, view *projectorv1.GetDecisionViewResponse, wal
 	state := engine.AccountState{
 		Limits: a.Limits(risk),
 		Usage:  a.Usage(risk, view.GetPeriods()),
-		Halts:  halts(risk),
+		Halts:  append(halts(risk), halts(view.GetStrategyRisk())...),
 	}
 	for _, balance := range view.GetBalances() {
 		if balance.GetWallet() == wallet && balance.GetAsset() == quoteAsset {

@@ -2,8 +2,11 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
+
+	"github.com/shopspring/decimal"
 
 	"github.com/robson/robson/pkg/event"
 	"github.com/robson/robson/pkg/fault"
@@ -27,7 +30,7 @@ func (s *Server) CreateTenant(ctx context.Context, in *commandv1.CreateTenantReq
 			return nil, fault.New(fault.Refused, "TENANT_EXISTS", "tenant %s exists", who.tenantID)
 		}
 		if !fault.Is(err, fault.NotFound) {
-			return nil, err
+			return nil, fmt.Errorf("read tenant: %w", err)
 		}
 		planned := &plan{}
 		planned.add(tenantStream(who.tenantID), noStream(), s.committer.clock.Now(), event.Wrap(&eventv1.TenantCreated{
@@ -68,7 +71,7 @@ func (s *Server) RegisterAccount(ctx context.Context, in *commandv1.RegisterAcco
 			registered.Version, expected, planned.decidedAt = found.GetAccount().GetVersion()+1, exists(), found.GetAsOf()
 			planned.read(rowRisk, registered.GetAccountId())
 		case !fault.Is(err, fault.NotFound):
-			return nil, err
+			return nil, fmt.Errorf("read account %s: %w", registered.GetAccountId(), err)
 		}
 		planned.add(accountStream(registered.GetAccountId()), expected, s.committer.clock.Now(),
 			event.Wrap(registered))
@@ -82,6 +85,9 @@ func (s *Server) RegisterAccount(ctx context.Context, in *commandv1.RegisterAcco
 		Outcome: res.outcome(), AccountId: registered.GetAccountId(), Version: registered.GetVersion(),
 	}, nil
 }
+
+// wholePercent is all of the capital.
+var wholePercent = decimal.NewFromInt(100)
 
 // checkAccount refuses what no state could make right.
 func checkAccount(in *commandv1.RegisterAccountRequest) error {
@@ -100,6 +106,13 @@ func checkAccount(in *commandv1.RegisterAccountRequest) error {
 	if in.GetRiskLimits().GetMaxOpenPositions() <= 0 {
 		return fault.InvalidField("risk_limits.max_open_positions", "must be above zero")
 	}
+	most, err := userAmount("risk_limits.risk_percent_max", in.GetRiskLimits().GetRiskPercentMax())
+	if err != nil {
+		return err
+	}
+	if most.GreaterThan(wholePercent) {
+		return fault.InvalidField("risk_limits.risk_percent_max", "must be at most %s", wholePercent)
+	}
 	return nil
 }
 
@@ -117,5 +130,8 @@ func sameAccount(row *projectorv1.Account, in *commandv1.RegisterAccountRequest)
 // the service's own.
 func (s *Server) lookAtAccount(ctx context.Context, accountID string) (*projectorv1.GetDecisionViewResponse, time.Time, error) {
 	view, err := s.state.GetDecisionView(ctx, &projectorv1.GetDecisionViewRequest{AccountId: accountID})
-	return view, s.committer.clock.Now(), err
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("read account %s: %w", accountID, err)
+	}
+	return view, s.committer.clock.Now(), nil
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"maps"
 
 	"google.golang.org/protobuf/proto"
@@ -28,6 +29,12 @@ func (s *Server) RegisterStrategy(ctx context.Context, in *commandv1.RegisterStr
 		id := in.GetStrategyId()
 		if id == "" {
 			id = who.derive("strategy").String()
+		}
+		switch _, err := s.state.GetStrategy(ctx, &projectorv1.GetStrategyRequest{StrategyId: id}); {
+		case err == nil:
+			return nil, fault.New(fault.Refused, "STRATEGY_EXISTS", "strategy %s is registered already; use UpdateStrategy", id)
+		case !fault.Is(err, fault.NotFound):
+			return nil, fmt.Errorf("read strategy %s: %w", id, err)
 		}
 		planned := &plan{decidedAt: view.GetAsOf()}
 		planned.add(strategyStream(id), noStream(), now, event.Wrap(&eventv1.StrategyRegistered{
@@ -82,6 +89,16 @@ func (s *Server) EnableStrategy(ctx context.Context, in *commandv1.EnableStrateg
 	res, err := s.changeStrategy(ctx, req, in.GetStrategyId(), func(row *projectorv1.Strategy) (*eventv1.Payload, error) {
 		if row.GetIsEnabled() {
 			return nil, fault.New(fault.Refused, "STRATEGY_ENABLED", "strategy %s is enabled", row.GetStrategyId())
+		}
+		view, _, err := s.lookAtAccount(ctx, row.GetAccountId())
+		if err != nil {
+			return nil, err
+		}
+		if err := checkRiskConfig(riskConfig(row), view.GetAccountRisk()); fault.Is(err, fault.Invalid) {
+			// Nothing in the request is wrong: the account's limits have become tighter.
+			return nil, fault.Wrap(err, fault.Refused, "SETTINGS_TOO_WIDE", "use UpdateStrategy before strategy %s is enabled", row.GetStrategyId())
+		} else if err != nil {
+			return nil, err
 		}
 		return event.Wrap(&eventv1.StrategyEnabled{
 			StrategyId: row.GetStrategyId(), AccountId: row.GetAccountId(), StrategyName: row.GetStrategyName(),
@@ -147,7 +164,7 @@ func (s *Server) changeStrategy(
 	return s.committer.commit(ctx, req, func(ctx context.Context, _ caller) (*plan, error) {
 		found, err := s.state.GetStrategy(ctx, &projectorv1.GetStrategyRequest{StrategyId: id})
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read strategy %s: %w", id, err)
 		}
 		payload, err := change(found.GetStrategy())
 		if err != nil {
@@ -175,8 +192,25 @@ func changedFields(row *projectorv1.Strategy, in *commandv1.UpdateStrategyReques
 	if !maps.Equal(row.GetDetectorConfig(), in.GetDetectorConfig()) {
 		changed = append(changed, "detector_config")
 	}
-	if !proto.Equal(riskConfig(row), in.GetRiskConfig()) {
+	if !proto.Equal(normalConfig(riskConfig(row)), normalConfig(in.GetRiskConfig())) {
 		changed = append(changed, "risk_config")
 	}
 	return changed
+}
+
+// normalConfig writes settings out, so that those that mean the same are equal. Their form has been checked.
+func normalConfig(config *eventv1.RiskConfig) *eventv1.RiskConfig {
+	normal := proto.CloneOf(config)
+	if normal.GetTrailingMode() == eventv1.TrailingMode_TRAILING_MODE_UNSPECIFIED {
+		normal.TrailingMode = eventv1.TrailingMode_TRAILING_MODE_CONTINUOUS
+	}
+	reader := &rows.Reader{}
+	for _, text := range []*string{&normal.RiskPercent, &normal.MaxExposure, &normal.DailyLossLimit, &normal.MaxDrawdown} {
+		if *text != "" {
+			*text = reader.Amount(*text).String()
+		}
+	}
+	normal.StopMinPct = reader.AmountOr(config.GetStopMinPct(), stopMinPercent).String()
+	normal.StopMaxPct = reader.AmountOr(config.GetStopMaxPct(), stopMaxPercent).String()
+	return normal
 }

@@ -3,7 +3,6 @@ package worldtest
 import (
 	"context"
 	"fmt"
-	"io"
 	"strconv"
 	"sync"
 	"time"
@@ -66,6 +65,11 @@ type venue struct {
 	trades    int
 	sent      map[uuid.UUID]int
 	executing []error
+	// streaming are errors for the next price streams, broken counts how often all of them were cut, and forgotten is
+	// the last tick that is not told any more.
+	streaming []error
+	broken    int
+	forgotten int64
 }
 
 func newVenue(value string) venue {
@@ -123,8 +127,7 @@ func (w *World) Tick(value string) int64 {
 		}
 		w.must(w.trade(order, order.left))
 	}
-	close(v.changed)
-	v.changed = make(chan struct{})
+	v.signal()
 	return next.sequence
 }
 
@@ -310,36 +313,4 @@ func (w *World) endUnsent(intent *projection.Intent, reason string) error {
 // ResolveOrder implements the connector.
 func (w *World) ResolveOrder(context.Context, *connectorv1.ResolveOrderRequest, ...grpc.CallOption) (*connectorv1.ResolveOrderResponse, error) {
 	return &connectorv1.ResolveOrderResponse{}, nil
-}
-
-// prices streams ticks to one subscriber.
-type prices struct {
-	grpc.ClientStream
-	ctx   context.Context //nolint:containedctx // a stream lives in its context
-	venue *venue
-	after int64
-}
-
-// StreamPrices implements the connector.
-func (w *World) StreamPrices(ctx context.Context, in *connectorv1.StreamPricesRequest, _ ...grpc.CallOption) (grpc.ServerStreamingClient[connectorv1.StreamPricesResponse], error) {
-	return &prices{ctx: ctx, venue: &w.venue, after: in.GetAfterSequence()}, nil
-}
-
-// Recv implements the stream.
-func (p *prices) Recv() (*connectorv1.StreamPricesResponse, error) {
-	for {
-		p.venue.mu.Lock()
-		changed, ticks := p.venue.changed, p.venue.ticks
-		p.venue.mu.Unlock()
-		if int(p.after) < len(ticks) {
-			next := ticks[p.after]
-			p.after = next.sequence
-			return &connectorv1.StreamPricesResponse{Sequence: next.sequence, Price: next.value.String(), MarketTime: timestamppb.New(next.at)}, nil
-		}
-		select {
-		case <-changed:
-		case <-p.ctx.Done():
-			return nil, io.ErrUnexpectedEOF
-		}
-	}
 }

@@ -67,6 +67,10 @@ func (w *World) Fail(errs ...error) {
 
 // Append implements the log: checked, folded, all or nothing.
 func (w *World) Append(_ context.Context, in *eventlogv1.AppendRequest, _ ...grpc.CallOption) (*eventlogv1.AppendResponse, error) {
+	return w.write(in)
+}
+
+func (w *World) write(in *eventlogv1.AppendRequest) (*eventlogv1.AppendResponse, error) {
 	if err := protovalidate.Validate(in); err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "CONTRACT", "append")
 	}
@@ -314,7 +318,7 @@ func (w *World) Record(stream string, at time.Time, payloads ...*eventv1.Payload
 	for _, payload := range payloads {
 		group.Events = append(group.Events, &eventlogv1.NewEvent{Payload: payload, OccurredAt: timestamppb.New(at)})
 	}
-	_, err := w.Append(context.Background(), &eventlogv1.AppendRequest{ //nolint:contextcheck,usetesting // nothing to cancel
+	_, err := w.write(&eventlogv1.AppendRequest{
 		CommandId: uuid.NewString(), RequestDigest: make([]byte, 32), Streams: []*eventlogv1.StreamAppend{group}, TraceId: uuid.NewString(),
 	})
 	return err
