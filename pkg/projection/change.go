@@ -32,7 +32,7 @@ func (o overlaid) Get(key Key) (Row, error) {
 			return row, nil
 		}
 	}
-	return o.below.Get(key) //nolint:wrapcheck // *Missing is passed on as it is.
+	return o.below.Get(key)
 }
 
 // put replaces or adds a row, and stamps it with the event.

@@ -122,7 +122,7 @@ func (r *Intent) Key() Key { return IntentKey(r.IntentID) }
 func (r *MarginLoan) Key() Key { return MarginLoanKey(r.AccountID, r.Symbol, r.Asset) }
 
 // Key names the row.
-func (r *Order) Key() Key { return OrderKey(r.OrderID) }
+func (o *Order) Key() Key { return OrderKey(o.OrderID) }
 
 // Key names the row.
 func (r *PnLPeriod) Key() Key { return PnLPeriodKey(r.AccountID, r.StrategyID, r.Period) }
@@ -131,7 +131,7 @@ func (r *PnLPeriod) Key() Key { return PnLPeriodKey(r.AccountID, r.StrategyID, r
 func (r *PositionSlot) Key() Key { return PositionSlotKey(r.AccountID, r.Symbol, r.Side) }
 
 // Key names the row.
-func (r *Position) Key() Key { return PositionKey(r.PositionID) }
+func (p *Position) Key() Key { return PositionKey(p.PositionID) }
 
 // Key names the row.
 func (r *Risk) Key() Key { return RiskKey(r.AccountID, r.StrategyID) }
@@ -170,7 +170,7 @@ func (r *Intent) Tenant() uuid.UUID { return r.TenantID }
 func (r *MarginLoan) Tenant() uuid.UUID { return r.TenantID }
 
 // Tenant is the tenant that the row belongs to.
-func (r *Order) Tenant() uuid.UUID { return r.TenantID }
+func (o *Order) Tenant() uuid.UUID { return o.TenantID }
 
 // Tenant is the tenant that the row belongs to.
 func (r *PnLPeriod) Tenant() uuid.UUID { return r.TenantID }
@@ -179,7 +179,7 @@ func (r *PnLPeriod) Tenant() uuid.UUID { return r.TenantID }
 func (r *PositionSlot) Tenant() uuid.UUID { return r.TenantID }
 
 // Tenant is the tenant that the row belongs to.
-func (r *Position) Tenant() uuid.UUID { return r.TenantID }
+func (p *Position) Tenant() uuid.UUID { return p.TenantID }
 
 // Tenant is the tenant that the row belongs to.
 func (r *Risk) Tenant() uuid.UUID { return r.TenantID }

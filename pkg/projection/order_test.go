@@ -179,8 +179,10 @@ func TestOrder_facts_that_do_not_fit_are_recorded_and_flagged(t *testing.T) {
 			ack.AccountId = projectiontest.Margin.String()
 			return ack
 		}, eventv1.DiscrepancyKind_DISCREPANCY_KIND_STATUS_MISMATCH, eventv1.Severity_SEVERITY_CRITICAL},
-		{"rejected after an ack", "a", func(s setup) proto.Message { return s.log.Rejected(s.intent, 1) },
-			eventv1.DiscrepancyKind_DISCREPANCY_KIND_STATUS_MISMATCH, eventv1.Severity_SEVERITY_CRITICAL},
+		{
+			"rejected after an ack", "a", func(s setup) proto.Message { return s.log.Rejected(s.intent, 1) },
+			eventv1.DiscrepancyKind_DISCREPANCY_KIND_STATUS_MISMATCH, eventv1.Severity_SEVERITY_CRITICAL,
+		},
 		{"a price below zero", "", func(s setup) proto.Message {
 			return s.log.Fill(s.intent, 1, projectiontest.Trade{ID: "x", Price: "-1", Quantity: "0.01"})
 		}, eventv1.DiscrepancyKind_DISCREPANCY_KIND_PRICE_OR_FEE_MISMATCH, eventv1.Severity_SEVERITY_CRITICAL},
@@ -194,10 +196,14 @@ func TestOrder_facts_that_do_not_fit_are_recorded_and_flagged(t *testing.T) {
 			fill.Side = eventv1.Side_SIDE_SELL
 			return fill
 		}, eventv1.DiscrepancyKind_DISCREPANCY_KIND_UNKNOWN_TRADE, eventv1.Severity_SEVERITY_CRITICAL},
-		{"an end that counts more than has come", "f", func(s setup) proto.Message { return s.log.Canceled(s.intent, 1, "0.05") },
-			eventv1.DiscrepancyKind_DISCREPANCY_KIND_MISSED_FILL, eventv1.Severity_SEVERITY_WARNING},
-		{"an end that counts less than has come", "f", func(s setup) proto.Message { return s.log.Expired(s.intent, 1, "0") },
-			eventv1.DiscrepancyKind_DISCREPANCY_KIND_QUANTITY_MISMATCH, eventv1.Severity_SEVERITY_WARNING},
+		{
+			"an end that counts more than has come", "f", func(s setup) proto.Message { return s.log.Canceled(s.intent, 1, "0.05") },
+			eventv1.DiscrepancyKind_DISCREPANCY_KIND_MISSED_FILL, eventv1.Severity_SEVERITY_WARNING,
+		},
+		{
+			"an end that counts less than has come", "f", func(s setup) proto.Message { return s.log.Expired(s.intent, 1, "0") },
+			eventv1.DiscrepancyKind_DISCREPANCY_KIND_QUANTITY_MISMATCH, eventv1.Severity_SEVERITY_WARNING,
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

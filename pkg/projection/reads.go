@@ -36,7 +36,7 @@ func ReadKey(kind ReadKind, id uuid.UUID) (Key, bool) {
 func ChangedSince(view View, key Key, decidedAt int64) (position int64, changed bool, err error) {
 	row, err := view.Get(key)
 	if err != nil || row == nil {
-		return 0, false, err //nolint:wrapcheck // *Missing is passed on as it is.
+		return 0, false, err
 	}
 	position = row.Changed().LastPosition
 	return position, position > decidedAt, nil

@@ -82,7 +82,7 @@ func requireRefusals(t *testing.T, tests []refusal) {
 				refuseField(t, s.Log, test.field, payload)
 				return
 			}
-			e := refuse(t, s.Log, test.reason, payload)
+			e := refusalOf(t, s.Log, test.reason, payload)
 			require.True(t, fault.Is(e, fault.Refused), "%v", e)
 		})
 	}

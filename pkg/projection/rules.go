@@ -175,7 +175,7 @@ func (r *reader) checkPlace() error {
 	descriptor, known := event.Lookup(r.ev.Type)
 	stream, err := event.ParseStreamKey(r.ev.StreamKey)
 	if err != nil {
-		return err //nolint:wrapcheck // It names the field.
+		return err
 	}
 	if !known || !descriptor.Holds(stream.Kind) {
 		return invalid("stream_key", "must not be that of a %s for %s", stream.Kind, r.ev.Type)

@@ -45,7 +45,13 @@ func flagged(t *testing.T, log *projectiontest.Log, payload proto.Message) proje
 }
 
 // refuse appends a decision that must be refused, with nothing changed.
-func refuse(t *testing.T, log *projectiontest.Log, reason string, payload proto.Message) *fault.Error {
+func refuse(t *testing.T, log *projectiontest.Log, reason string, payload proto.Message) {
+	t.Helper()
+	require.NotNil(t, refusalOf(t, log, reason, payload))
+}
+
+// refusalOf is how a decision is refused.
+func refusalOf(t *testing.T, log *projectiontest.Log, reason string, payload proto.Message) *fault.Error {
 	t.Helper()
 	before := log.State.Render()
 	_, err := log.Append(payload)
@@ -58,7 +64,7 @@ func refuse(t *testing.T, log *projectiontest.Log, reason string, payload proto.
 // refuseField appends a decision with a value that must be refused.
 func refuseField(t *testing.T, log *projectiontest.Log, field string, payload proto.Message) {
 	t.Helper()
-	e := refuse(t, log, "INVALID_FIELD", payload)
+	e := refusalOf(t, log, "INVALID_FIELD", payload)
 	require.True(t, fault.Is(e, fault.Invalid))
 	require.Len(t, e.Fields, 1)
 	require.Equal(t, field, e.Fields[0].Path, "%v", e)

@@ -64,19 +64,24 @@ func TestSchema_keeps_rows_as_they_are(t *testing.T) {
 	require.Len(t, seen, len(projection.Tables()))
 }
 
+// largest is the most that an event may carry.
+const largest = "99999999999999999999.999999999999999999"
+
 // everything is a log that has a row in every table, with amounts at the edge of what an event may carry.
 func everything(t *testing.T) *projectiontest.Log {
 	t.Helper()
 	s := sceneAt(t, "closed")
 	_, err := s.Append(s.Failed(s.plan))
 	require.Error(t, err)
-	add(t, s.Log, s.Sample("1", `odd|as\set`, "99999999999999999999.999999999999999999"))
+	add(t, s.Log, s.Sample("1", `odd|as\set`, largest))
 	add(t, s.Log, &eventv1.MarginBorrowed{AccountId: projectiontest.Spot.String(), Symbol: "BTCUSDT", Asset: "BTC", Amount: "1", TranId: "1"})
 	next := projectiontest.Long("b")
 	entry := entered(t, s.Log, next)
 	for i := range 3 {
-		trade := projectiontest.Trade{ID: fmt.Sprint("huge", i), Price: "99999999999999999999", Quantity: "99999999999999999999", Fee: "99999999999999999999", FeeAsset: "BTC"}
-		_, err = s.Append(s.Fill(entry, 1, trade)) // Far more than fits into what one event may carry.
+		trade := projectiontest.Trade{ID: fmt.Sprint("huge", i), Price: largest, Quantity: largest, Fee: largest, FeeAsset: "BTC", FeeQuote: largest}
+		fill := s.Fill(entry, 1, trade)
+		fill.QuoteQuantity = largest
+		_, err = s.Append(fill) // In sum far more than fits into what one event may carry.
 		require.NoError(t, err)
 	}
 	add(t, s.Log, panicked("1"))

@@ -92,7 +92,7 @@ func (o *Overlay) Get(key Key) (Row, error) {
 	if row, ok := o.changed[key]; ok {
 		return row, nil
 	}
-	return o.below.Get(key) //nolint:wrapcheck // *Missing is passed on as it is.
+	return o.below.Get(key)
 }
 
 // Put implements State.
@@ -169,7 +169,7 @@ func rowOf[T any, P interface {
 }](view View, key Key) (P, error) {
 	row, err := view.Get(key)
 	if err != nil || row == nil {
-		return nil, err //nolint:wrapcheck // *Missing is passed on as it is.
+		return nil, err
 	}
 	typed, ok := row.(P)
 	if !ok {

@@ -114,7 +114,7 @@ func (b *book) try(t must, ledger *intake.Ledger, r *intake.Request) (intake.Ans
 		wanted, wants := intake.WantedBy(err)
 		if !wants {
 			b.rounds = max(b.rounds, round)
-			return answer, err //nolint:wrapcheck // as the ledger gave it.
+			return answer, err
 		}
 		require.Less(t, round, roundsMax, "%v", err)
 		b.load(t, ledger, wanted)

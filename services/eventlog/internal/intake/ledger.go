@@ -117,7 +117,7 @@ func (l *Ledger) nextID(last ulid.ULID) (ulid.ULID, error) {
 	}
 	id, err := event.NextID(last, l.now, l.entropy)
 	if err != nil {
-		return ulid.ULID{}, err //nolint:wrapcheck // it says what it is.
+		return ulid.ULID{}, err
 	}
 	if l.fresh == (ulid.ULID{}) {
 		l.fresh = id
@@ -235,7 +235,7 @@ func (l *Ledger) expectations(r *Request) error {
 			continue
 		}
 		if err != nil {
-			return err //nolint:wrapcheck // only *Missing comes from a cache.
+			return err
 		}
 		if changed {
 			return fault.New(fault.Conflict, "READ_CHANGED", "%s was changed at position %d, after position %d at which the decision read it", key, position, r.DecidedAt).

@@ -103,7 +103,7 @@ func (r *Request) addStreams(d *Draft, limits Limits) error {
 func (r *Request) addEvent(d *Draft, key event.StreamKey, e *DraftEvent, limits Limits) error {
 	descriptor, message, err := event.Of(e.Payload)
 	if err != nil {
-		return err //nolint:wrapcheck // it names the field.
+		return err
 	}
 	p := prepared{
 		descriptor: descriptor, message: message, stream: key.String(), causedBy: e.CausedBy,
@@ -123,7 +123,7 @@ func (r *Request) addEvent(d *Draft, key event.StreamKey, e *DraftEvent, limits 
 	}
 	normalized, err := event.Normalize(p.message)
 	if err != nil {
-		return err //nolint:wrapcheck // it names the field.
+		return err
 	}
 	p.key = event.IdempotencyKey(d.Tenant, p.stream, d.Command, normalized)
 	r.events = append(r.events, p)

@@ -74,7 +74,7 @@ func EncodeEntries(entries []Entry) []byte {
 			flags |= flagSkewed
 		}
 		out = append(out, flags)
-		out = binary.AppendUvarint(out, uint64(e.Seq)) //nolint:gosec // seqs are above zero
+		out = binary.AppendUvarint(out, uint64(e.Seq))
 		out = append(out, byte(len(e.Type)))
 		out = append(out, e.Type...)
 	}
@@ -114,7 +114,7 @@ func DecodeEntries(data []byte, count int) ([]Entry, error) {
 		if n <= 0 || len(data) <= fixed+n || len(data) < fixed+n+1+int(data[fixed+n]) {
 			return nil, unreadable("it is cut short")
 		}
-		e.Seq = int64(seq) //nolint:gosec // written from an int64
+		e.Seq = int64(seq)
 		data = data[fixed+n:]
 		e.Type = event.Type(data[1 : 1+int(data[0])])
 		data = data[1+int(data[0]):]

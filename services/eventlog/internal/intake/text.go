@@ -27,7 +27,7 @@ func (p *prepared) store(textBytesMax int) error {
 		}
 	}
 	p.payload = payload
-	return err //nolint:wrapcheck // it names the field.
+	return err
 }
 
 // differences tell, by field, what was wrong with the texts that were mended.

@@ -126,7 +126,7 @@ func (t *trial) allWanted(r *Request, i int, err error) error {
 func (t *trial) fold(ev projection.Event, record Record) error {
 	found, err := projection.Fold(t.overlay, ev)
 	if err != nil {
-		return err //nolint:wrapcheck // *Missing is passed on; the rest says what it is.
+		return err
 	}
 	for _, a := range found {
 		t.anomalies = append(t.anomalies, anomaly{Anomaly: a, cause: record.EventID})
@@ -214,7 +214,7 @@ func (t *trial) note(n *notice, trace, workflow uuid.UUID) error {
 		Subjects: event.SubjectsOf(key, n.message), Message: n.message,
 	}
 	if _, err := projection.Fold(t.overlay, projection.EventOf(&record.Record, n.message)); err != nil {
-		return err //nolint:wrapcheck // *Missing is passed on; the rest says what it is.
+		return err
 	}
 	t.records = append(t.records, record)
 	t.skewed = append(t.skewed, false)
