@@ -19,6 +19,12 @@ import (
 // integerMax is the greatest whole number that every reader of JSON keeps exactly.
 const integerMax = 1 << 53
 
+// The seconds of the years 1 to 9999, which four digits can write.
+const (
+	secondsMin = -62_135_596_800
+	secondsMax = 253_402_300_799
+)
+
 // The forms of a time: the shortest of the two that loses nothing.
 const (
 	layoutMillis = "2006-01-02T15:04:05.000Z"
@@ -51,7 +57,8 @@ func (s selection) takes(f *fieldPlan) bool {
 
 // Canonical writes the stored bytes of a typed payload: RFC 8785 JSON with the contract's field names; decimals in one
 // normal form, UUIDs in lower case, times in UTC cut to microseconds, enumerations as their words; numbers and booleans
-// always, everything else only where it says something. A value that cannot be stored is Invalid and names its field.
+// always, everything else only where it says something. A value that cannot be stored is Invalid and names its field; so
+// is a field that this version of Robson does not know, since it would be lost.
 func Canonical(m proto.Message) ([]byte, error) {
 	d, err := OfMessage(m)
 	if err != nil {
@@ -79,6 +86,10 @@ func (w *writer) fail(format string, args ...any) {
 
 // message writes an object.
 func (w *writer) message(m protoreflect.Message, p *plan) {
+	if len(m.GetUnknown()) > 0 {
+		w.fail("holds a field that this version of Robson does not know")
+		return
+	}
 	w.out = append(w.out, '{')
 	first := true
 	for _, f := range p.fields {
@@ -196,13 +207,12 @@ func (w *writer) quoted(s string) {
 func (w *writer) time(m protoreflect.Message) {
 	fields := m.Descriptor().Fields()
 	seconds, nanos := m.Get(fields.ByNumber(1)).Int(), m.Get(fields.ByNumber(2)).Int()
-	t := time.Unix(seconds, nanos).UTC()
-	if nanos < 0 || nanos >= int64(time.Second) || t.Year() < 1 || t.Year() > 9999 {
+	if nanos < 0 || nanos >= int64(time.Second) || seconds < secondsMin || seconds > secondsMax {
 		w.fail("is no time between the years 1 and 9999")
 		return
 	}
 	w.out = append(w.out, '"')
-	w.out = AppendTime(w.out, t)
+	w.out = AppendTime(w.out, time.Unix(seconds, nanos))
 	w.out = append(w.out, '"')
 }
 

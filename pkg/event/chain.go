@@ -60,6 +60,7 @@ func (h *hasher) optional(data []byte, absent bool) {
 // continue it: altered, removed, inserted or swapped.
 type Chain struct {
 	started  bool
+	tenant   uuid.UUID
 	position int64
 	eventID  ulid.ULID
 	at       int64
@@ -68,7 +69,7 @@ type Chain struct {
 
 // ChainFrom continues after an event that is trusted.
 func ChainFrom(r *Record) *Chain {
-	return &Chain{started: true, position: r.Position, eventID: r.EventID, at: r.IngestedAt.UnixMicro(), hash: r.Hash}
+	return &Chain{started: true, tenant: r.TenantID, position: r.Position, eventID: r.EventID, at: r.IngestedAt.UnixMicro(), hash: r.Hash}
 }
 
 // Position is the last position that was found good; 0 before the first.
@@ -90,11 +91,13 @@ func (c *Chain) Next(r *Record) error {
 		return broken("it does not carry the hash of the event before it")
 	case HashOf(r) != r.Hash:
 		return broken("its content is not what was hashed")
+	case c.started && r.TenantID != c.tenant:
+		return broken("it belongs to another tenant than the one before it")
 	case c.started && r.EventID.Compare(c.eventID) <= 0:
 		return broken("its event id does not follow the one before it")
 	case c.started && r.IngestedAt.UnixMicro() < c.at:
 		return broken("it was taken in before the one before it")
 	}
-	c.started, c.position, c.eventID, c.at, c.hash = true, r.Position, r.EventID, r.IngestedAt.UnixMicro(), r.Hash
+	*c = *ChainFrom(r)
 	return nil
 }

@@ -1,9 +1,12 @@
 package event
 
 import (
+	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"strconv"
 	"time"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
@@ -11,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/robson/robson/pkg/fault"
+	"github.com/robson/robson/pkg/money"
 )
 
 // depthMax bounds how deep stored JSON may nest.
@@ -86,13 +90,21 @@ func (r *reader) take(c byte) bool {
 
 // message reads an object into a message.
 func (r *reader) message(m protoreflect.Message, p *plan, depth int) {
+	seen := uint64(0)
 	r.members(depth, func(name []byte) {
 		f, known := p.byName[string(name)]
-		if !known || r.next() == 'n' {
+		switch {
+		case !known:
 			r.skip(depth + 1)
-			return
+		case seen&f.bit != 0:
+			r.fail(f.name + " is given twice")
+		case r.next() == 'n':
+			seen |= f.bit
+			r.skip(depth + 1)
+		default:
+			seen |= f.bit
+			r.field(m, f, depth+1)
 		}
-		r.field(m, f, depth+1)
 	})
 }
 
@@ -158,9 +170,13 @@ func (r *reader) field(m protoreflect.Message, f *fieldPlan, depth int) {
 	case f.desc.IsMap():
 		object := m.Mutable(f.desc).Map()
 		r.members(depth, func(name []byte) {
-			key := string(name)
+			key := protoreflect.ValueOfString(string(name)).MapKey()
+			if object.Has(key) {
+				r.fail(f.name + " holds a key twice")
+				return
+			}
 			if v := r.value(nil, f, depth+1); r.err == "" {
-				object.Set(protoreflect.ValueOfString(key).MapKey(), v)
+				object.Set(key, v)
 			}
 		})
 	case f.desc.IsList():
@@ -201,7 +217,7 @@ func (r *reader) value(fresh func() protoreflect.Value, f *fieldPlan, depth int)
 		return protoreflect.ValueOfEnum(number)
 	case formTime:
 		t, err := time.Parse(time.RFC3339Nano, string(r.rawString()))
-		if r.err == "" && err != nil {
+		if seconds := t.Unix(); err != nil || seconds < secondsMin || seconds > secondsMax {
 			r.fail("no time for " + f.name)
 		}
 		return protoreflect.ValueOfMessage(timestamppb.New(t).ProtoReflect())
@@ -210,8 +226,25 @@ func (r *reader) value(fresh func() protoreflect.Value, f *fieldPlan, depth int)
 		r.message(v.Message(), f.sub, depth)
 		return v
 	default:
-		return protoreflect.ValueOfString(string(r.rawString()))
+		return protoreflect.ValueOfString(r.text(f))
 	}
+}
+
+// text reads a string of the field's form.
+func (r *reader) text(f *fieldPlan) string {
+	text := string(r.rawString())
+	switch f.form {
+	case formDecimal:
+		if _, err := money.Canonical(text); err != nil {
+			r.fail("no decimal for " + f.name)
+		}
+	case formUUID:
+		if _, ok := canonicalUUID(text); !ok {
+			r.fail("no UUID for " + f.name)
+		}
+	default:
+	}
+	return text
 }
 
 // boolean reads true or false.
@@ -235,12 +268,16 @@ func (r *reader) literal(word string) bool {
 	return true
 }
 
-// integer reads a whole number.
+// integer reads a whole number, in the one form that it has.
 func (r *reader) integer() int64 {
 	text := r.number()
 	n, err := strconv.ParseInt(string(text), 10, 64)
-	if r.err == "" && err != nil {
+	digits := bytes.TrimPrefix(text, []byte("-"))
+	switch {
+	case err != nil, digits[0] == '+', digits[0] == '0' && len(text) > 1:
 		r.fail("expected a whole number")
+	case n > integerMax, n < -integerMax:
+		r.fail("a number is beyond 2^53")
 	}
 	return n
 }
@@ -287,24 +324,75 @@ func (r *reader) rawString() []byte {
 	return nil
 }
 
-// escapedString reads the rest of a string that holds escapes.
+// escapedString reads the rest of a string that holds escapes; what it gives is a copy.
 func (r *reader) escapedString(start int) []byte {
-	for r.at < len(r.in) && r.in[r.at] != '"' {
-		if r.in[r.at] == '\\' {
+	s := append([]byte(nil), r.in[start:r.at]...)
+	for r.at < len(r.in) {
+		switch c := r.in[r.at]; {
+		case c == '"':
 			r.at++
+			if !utf8.Valid(s) {
+				r.fail("a string is no valid UTF-8")
+			}
+			return s
+		case c == '\\':
+			s = r.escape(s)
+			if r.err != "" {
+				return nil
+			}
+			continue
+		case c < ' ':
+			r.fail("a control character stands in a string")
+			return nil
+		default:
+			s = append(s, c)
 		}
 		r.at++
 	}
-	if r.at >= len(r.in) {
+	r.fail("a string has no end")
+	return nil
+}
+
+// shortEscapes are the escapes of one letter.
+var shortEscapes = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
+
+// escape reads one escaped character and adds it.
+func (r *reader) escape(s []byte) []byte {
+	if r.at+1 >= len(r.in) {
 		r.fail("a string has no end")
 		return nil
 	}
-	r.at++
-	var s string
-	if err := json.Unmarshal(r.in[start-1:r.at], &s); err != nil {
-		r.fail("a string's escapes are malformed")
+	if c := shortEscapes[r.in[r.at+1]]; c != 0 {
+		r.at += 2
+		return append(s, c)
 	}
-	return []byte(s)
+	c, ok := r.unit()
+	if ok && utf16.IsSurrogate(c) {
+		low, _ := r.unit()
+		c = utf16.DecodeRune(c, low)
+		ok = c != utf8.RuneError
+	}
+	switch {
+	case !ok:
+		r.fail("a string's escapes are malformed")
+	case c == 0:
+		r.fail("a string holds a NUL")
+	}
+	return utf8.AppendRune(s, c)
+}
+
+// unit reads one escaped UTF-16 code unit.
+func (r *reader) unit() (c rune, ok bool) {
+	const length = len(`\u0041`)
+	if len(r.in)-r.at < length || r.in[r.at] != '\\' || r.in[r.at+1] != 'u' {
+		return 0, false
+	}
+	var unit [2]byte
+	if _, err := hex.Decode(unit[:], r.in[r.at+2:r.at+length]); err != nil {
+		return 0, false
+	}
+	r.at += length
+	return rune(unit[0])<<8 | rune(unit[1]), true
 }
 
 // skip reads over a value that nobody wants.

@@ -17,7 +17,9 @@ import (
 )
 
 // Normalize writes what makes two payloads mean the same: the event type and the canonical payload without evidence,
-// without the times at which something was noted, and without who asked.
+// without the times at which something was noted (*_at), and without who asked (actor_id, actor_type, request_id), at
+// every depth. A time that is a part of a fact's identity stays, since it says which fact it is; so do the keys of a
+// map, which are words of a user and no fields of ours.
 func Normalize(m proto.Message) ([]byte, error) {
 	return selected(m, meaning)
 }
@@ -68,7 +70,8 @@ func IdempotencyText(key [32]byte) string { return idempotencyPrefix + hex.Encod
 //
 //	FILL_RECEIVED/binance/<account>/BTCUSDT/order/5001/trade/28457
 //
-// A payload without IDENTITY fields has none, which is Invalid.
+// A field that stands in for another is left out where that one is there: a loan is known by its transaction, or else by
+// its order. A payload without IDENTITY fields has none, which is Invalid.
 func Identity(m proto.Message) (string, error) {
 	d, err := OfMessage(m)
 	if err != nil {
@@ -79,6 +82,9 @@ func Identity(m proto.Message) (string, error) {
 	for i := range message.Descriptor().Fields().Len() {
 		f := d.plan.byName[string(message.Descriptor().Fields().Get(i).Name())]
 		if f.role != optionsv1.FieldRole_FIELD_ROLE_IDENTITY || !message.Has(f.desc) {
+			continue
+		}
+		if better := d.plan.byName[f.standsInFor]; better != nil && message.Has(better.desc) {
 			continue
 		}
 		text, err := identityText(message, f, d)
@@ -121,20 +127,62 @@ func identityText(m protoreflect.Message, f *fieldPlan, d *Descriptor) (string, 
 	if w.err != nil {
 		return "", w.err
 	}
+	if f.form == formText {
+		return url.PathEscape(m.Get(f.desc).String()), nil
+	}
 	return url.PathEscape(strings.Trim(string(w.out), `"`)), nil
 }
 
-// MakeStorable mends text that a venue sent and that cannot be stored: NUL and invalid UTF-8 become U+FFFD, and text
-// beyond limit bytes is cut. It says whether it changed anything.
+// MakeStorable mends text that a venue sent and that cannot be stored, at every depth: NUL and invalid UTF-8 become
+// U+FFFD, and text beyond limit bytes is cut. It says whether it changed anything.
 func MakeStorable(m proto.Message, limit int) bool {
+	return mend(m.ProtoReflect(), limit)
+}
+
+func mend(m protoreflect.Message, limit int) bool {
 	changed := false
-	message := m.ProtoReflect()
-	message.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		if f.Kind() != protoreflect.StringKind || f.IsList() || f.IsMap() {
-			return true
+	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case f.IsMap():
+			changed = mendMap(v.Map(), limit) || changed
+		case f.IsList():
+			changed = mendList(v.List(), f.Kind(), limit) || changed
+		case f.Kind() == protoreflect.MessageKind:
+			changed = mend(v.Message(), limit) || changed
+		case f.Kind() == protoreflect.StringKind:
+			if text := storable(v.String(), limit); text != v.String() {
+				m.Set(f, protoreflect.ValueOfString(text))
+				changed = true
+			}
 		}
+		return true
+	})
+	return changed
+}
+
+func mendList(list protoreflect.List, kind protoreflect.Kind, limit int) bool {
+	changed := false
+	for i := range list.Len() {
+		switch v := list.Get(i); kind {
+		case protoreflect.MessageKind:
+			changed = mend(v.Message(), limit) || changed
+		case protoreflect.StringKind:
+			if text := storable(v.String(), limit); text != v.String() {
+				list.Set(i, protoreflect.ValueOfString(text))
+				changed = true
+			}
+		default:
+		}
+	}
+	return changed
+}
+
+// mendMap mends a map's texts. Keys are words of ours or of a user and are left as they are.
+func mendMap(m protoreflect.Map, limit int) bool {
+	changed := false
+	m.Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
 		if text := storable(v.String(), limit); text != v.String() {
-			message.Set(f, protoreflect.ValueOfString(text))
+			m.Set(k, protoreflect.ValueOfString(text))
 			changed = true
 		}
 		return true

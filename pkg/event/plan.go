@@ -29,6 +29,8 @@ const (
 type fieldPlan struct {
 	desc protoreflect.FieldDescriptor
 	name string
+	// bit is the field's own bit among those of its message.
+	bit uint64
 	// key is the field's name as JSON, with the colon.
 	key  []byte
 	form form
@@ -37,6 +39,8 @@ type fieldPlan struct {
 	// meaningless: takes no part in the normal form.
 	meaningless bool
 	role        optionsv1.FieldRole
+	// standsInFor is the identity field in whose absence this one counts; empty for none.
+	standsInFor string
 	sub         *plan
 	enum        *enumPlan
 }
@@ -53,6 +57,9 @@ type enumPlan struct {
 	numbers map[string]protoreflect.EnumNumber
 }
 
+// fieldsMax bounds the fields of a message: one bit each.
+const fieldsMax = 64
+
 const timestampName = "google.protobuf.Timestamp"
 
 var plans sync.Map // protoreflect.FullName -> *plan
@@ -63,8 +70,12 @@ func planOf(d protoreflect.MessageDescriptor) *plan {
 		return p.(*plan)
 	}
 	p := &plan{byName: map[string]*fieldPlan{}}
+	if d.Fields().Len() > fieldsMax {
+		panic("contract: " + string(d.FullName()) + " has more fields than events may have")
+	}
 	for i := range d.Fields().Len() {
 		f := planField(d.Fields().Get(i))
+		f.bit = 1 << i
 		p.fields = append(p.fields, f)
 		p.byName[f.name] = f
 	}
@@ -77,10 +88,13 @@ func planOf(d protoreflect.MessageDescriptor) *plan {
 // planField compiles a field.
 func planField(d protoreflect.FieldDescriptor) *fieldPlan {
 	options, _ := proto.GetExtension(d.Options(), optionsv1.E_Field).(*optionsv1.Field)
-	f := &fieldPlan{desc: d, name: string(d.Name()), key: []byte(`"` + string(d.Name()) + `":`), role: options.GetRole()}
+	f := &fieldPlan{desc: d, name: string(d.Name()), key: []byte(`"` + string(d.Name()) + `":`), role: options.GetRole(), standsInFor: options.GetStandsInFor()}
 	kind := d
 	if d.IsMap() {
 		kind = d.MapValue()
+		if d.MapKey().Kind() != protoreflect.StringKind || kind.Kind() != protoreflect.StringKind {
+			panic("contract: " + string(d.FullName()) + " is a map of other things than texts, which events do not have")
+		}
 	}
 	switch kind.Kind() {
 	case protoreflect.BoolKind:

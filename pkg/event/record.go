@@ -92,6 +92,9 @@ func FromProto(e *eventv1.Event) (*Record, proto.Message, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if e.GetEventType() != string(d.Type) {
+		return nil, nil, fault.InvalidField("event_type", "is %q, and the payload is that of %s", e.GetEventType(), d.Type)
+	}
 	payload, err := Canonical(m)
 	if err != nil {
 		return nil, nil, err
@@ -104,7 +107,11 @@ func FromProto(e *eventv1.Event) (*Record, proto.Message, error) {
 	r.TenantID, r.TraceID = p.id("tenant_id", e.GetTenantId()), p.id("trace_id", e.GetTraceId())
 	r.CommandID, r.WorkflowID = p.id("command_id", e.GetCommandId()), p.id("workflow_id", e.GetWorkflowId())
 	r.EventID, r.CausationID = p.ulid("event_id", e.GetEventId()), p.ulid("causation_id", e.GetCausationId())
-	r.IdempotencyKey = p.hash("idempotency_key", strings.TrimPrefix(e.GetIdempotencyKey(), idempotencyPrefix))
+	key, named := strings.CutPrefix(e.GetIdempotencyKey(), idempotencyPrefix)
+	if !named {
+		p.fail("idempotency_key", e.GetIdempotencyKey())
+	}
+	r.IdempotencyKey = p.hash("idempotency_key", key)
 	r.PrevHash, r.Hash = p.hash("prev_hash", e.GetPrevHash()), p.hash("hash", e.GetHash())
 	return r, m, p.err
 }
@@ -142,7 +149,11 @@ func (p *parser) ulid(field, text string) ulid.ULID {
 
 func (p *parser) hash(field, text string) [32]byte {
 	var h [32]byte
-	if n, err := hex.Decode(h[:], []byte(text)); err != nil || n != len(h) || len(text) != 2*len(h) {
+	if len(text) != hex.EncodedLen(len(h)) {
+		p.fail(field, text)
+		return h
+	}
+	if _, err := hex.Decode(h[:], []byte(text)); err != nil {
 		p.fail(field, text)
 	}
 	return h

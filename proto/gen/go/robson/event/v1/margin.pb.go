@@ -272,14 +272,15 @@ func (x *MarginTransferred) GetTranId() string {
 
 // A loan.
 type MarginBorrowed struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	AccountId     string                 `protobuf:"bytes,1,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
-	Symbol        string                 `protobuf:"bytes,2,opt,name=symbol,proto3" json:"symbol,omitempty"`
-	Asset         string                 `protobuf:"bytes,3,opt,name=asset,proto3" json:"asset,omitempty"`
-	Amount        string                 `protobuf:"bytes,4,opt,name=amount,proto3" json:"amount,omitempty"`
-	TranId        string                 `protobuf:"bytes,5,opt,name=tran_id,json=tranId,proto3" json:"tran_id,omitempty"`
-	OrderId       string                 `protobuf:"bytes,6,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
-	Via           BorrowVia              `protobuf:"varint,7,opt,name=via,proto3,enum=robson.event.v1.BorrowVia" json:"via,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	AccountId string                 `protobuf:"bytes,1,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
+	Symbol    string                 `protobuf:"bytes,2,opt,name=symbol,proto3" json:"symbol,omitempty"`
+	Asset     string                 `protobuf:"bytes,3,opt,name=asset,proto3" json:"asset,omitempty"`
+	Amount    string                 `protobuf:"bytes,4,opt,name=amount,proto3" json:"amount,omitempty"`
+	TranId    string                 `protobuf:"bytes,5,opt,name=tran_id,json=tranId,proto3" json:"tran_id,omitempty"`
+	// The order whose side effect it was; what it is known by where the venue gave no tran_id.
+	OrderId       string    `protobuf:"bytes,6,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	Via           BorrowVia `protobuf:"varint,7,opt,name=via,proto3,enum=robson.event.v1.BorrowVia" json:"via,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -370,10 +371,11 @@ type MarginRepaid struct {
 	Symbol    string                 `protobuf:"bytes,2,opt,name=symbol,proto3" json:"symbol,omitempty"`
 	Asset     string                 `protobuf:"bytes,3,opt,name=asset,proto3" json:"asset,omitempty"`
 	// principal + interest.
-	Amount        string `protobuf:"bytes,4,opt,name=amount,proto3" json:"amount,omitempty"`
-	Principal     string `protobuf:"bytes,5,opt,name=principal,proto3" json:"principal,omitempty"`
-	Interest      string `protobuf:"bytes,6,opt,name=interest,proto3" json:"interest,omitempty"`
-	TranId        string `protobuf:"bytes,7,opt,name=tran_id,json=tranId,proto3" json:"tran_id,omitempty"`
+	Amount    string `protobuf:"bytes,4,opt,name=amount,proto3" json:"amount,omitempty"`
+	Principal string `protobuf:"bytes,5,opt,name=principal,proto3" json:"principal,omitempty"`
+	Interest  string `protobuf:"bytes,6,opt,name=interest,proto3" json:"interest,omitempty"`
+	TranId    string `protobuf:"bytes,7,opt,name=tran_id,json=tranId,proto3" json:"tran_id,omitempty"`
+	// The order whose side effect it was; what it is known by where the venue gave no tran_id.
 	OrderId       string `protobuf:"bytes,8,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -603,17 +605,17 @@ const file_robson_event_v1_margin_proto_rawDesc = "" +
 	"\x06amount\x18\x04 \x01(\tB>\xbaH3r12/^-?(0|[1-9][0-9]{0,19})(\\.[0-9]{1,18}0{0,18})?$\xe2\xf9\x18\x04\b\x02\x10\x01R\x06amount\x12R\n" +
 	"\tdirection\x18\x05 \x01(\x0e2\".robson.event.v1.TransferDirectionB\x10\xbaH\a\x82\x01\x04\x10\x01 \x00\xe2\xf9\x18\x02\b\x01R\tdirection\x12(\n" +
 	"\atran_id\x18\x06 \x01(\tB\x0f\xbaH\x06r\x04\x10\x01\x18@\xe2\xf9\x18\x02\b\x01R\x06tranId:%\xe2\xf9\x18!\n" +
-	"\x12MARGIN_TRANSFERRED\x10\x02\x18\x01\"\aaccount\"\xb7\x03\n" +
+	"\x12MARGIN_TRANSFERRED\x10\x02\x18\x01\"\aaccount\"\xc0\x03\n" +
 	"\x0eMarginBorrowed\x12/\n" +
 	"\n" +
 	"account_id\x18\x01 \x01(\tB\x10\xbaH\x05r\x03\xb0\x01\x01\xe2\xf9\x18\x04\b\x01\x10\x02R\taccountId\x129\n" +
 	"\x06symbol\x18\x02 \x01(\tB!\xbaH\x18r\x16\x10\x01\x18\x142\x10^[A-Z0-9]{2,20}$\xe2\xf9\x18\x02\b\x01R\x06symbol\x12%\n" +
 	"\x05asset\x18\x03 \x01(\tB\x0f\xbaH\x06r\x04\x10\x01\x18\x14\xe2\xf9\x18\x02\b\x01R\x05asset\x12V\n" +
 	"\x06amount\x18\x04 \x01(\tB>\xbaH3r12/^-?(0|[1-9][0-9]{0,19})(\\.[0-9]{1,18}0{0,18})?$\xe2\xf9\x18\x04\b\x02\x10\x01R\x06amount\x12&\n" +
-	"\atran_id\x18\x05 \x01(\tB\r\xbaH\x04r\x02\x18@\xe2\xf9\x18\x02\b\x01R\x06tranId\x12.\n" +
-	"\border_id\x18\x06 \x01(\tB\x13\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01\xe2\xf9\x18\x04\b\x01\x10\x02R\aorderId\x12>\n" +
+	"\atran_id\x18\x05 \x01(\tB\r\xbaH\x04r\x02\x18@\xe2\xf9\x18\x02\b\x01R\x06tranId\x127\n" +
+	"\border_id\x18\x06 \x01(\tB\x1c\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01\xe2\xf9\x18\r\b\x01\x10\x02\x1a\atran_idR\aorderId\x12>\n" +
 	"\x03via\x18\a \x01(\x0e2\x1a.robson.event.v1.BorrowViaB\x10\xbaH\a\x82\x01\x04\x10\x01 \x00\xe2\xf9\x18\x02\b\x03R\x03via:\"\xe2\xf9\x18\x1e\n" +
-	"\x0fMARGIN_BORROWED\x10\x02\x18\x01\"\aaccount\"\xad\x04\n" +
+	"\x0fMARGIN_BORROWED\x10\x02\x18\x01\"\aaccount\"\xb6\x04\n" +
 	"\fMarginRepaid\x12/\n" +
 	"\n" +
 	"account_id\x18\x01 \x01(\tB\x10\xbaH\x05r\x03\xb0\x01\x01\xe2\xf9\x18\x04\b\x01\x10\x02R\taccountId\x129\n" +
@@ -622,16 +624,16 @@ const file_robson_event_v1_margin_proto_rawDesc = "" +
 	"\x06amount\x18\x04 \x01(\tB>\xbaH3r12/^-?(0|[1-9][0-9]{0,19})(\\.[0-9]{1,18}0{0,18})?$\xe2\xf9\x18\x04\b\x02\x10\x01R\x06amount\x12\\\n" +
 	"\tprincipal\x18\x05 \x01(\tB>\xbaH3r12/^-?(0|[1-9][0-9]{0,19})(\\.[0-9]{1,18}0{0,18})?$\xe2\xf9\x18\x04\b\x02\x10\x01R\tprincipal\x12Z\n" +
 	"\binterest\x18\x06 \x01(\tB>\xbaH3r12/^-?(0|[1-9][0-9]{0,19})(\\.[0-9]{1,18}0{0,18})?$\xe2\xf9\x18\x04\b\x02\x10\x01R\binterest\x12&\n" +
-	"\atran_id\x18\a \x01(\tB\r\xbaH\x04r\x02\x18@\xe2\xf9\x18\x02\b\x01R\x06tranId\x12.\n" +
-	"\border_id\x18\b \x01(\tB\x13\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01\xe2\xf9\x18\x04\b\x01\x10\x02R\aorderId: \xe2\xf9\x18\x1c\n" +
+	"\atran_id\x18\a \x01(\tB\r\xbaH\x04r\x02\x18@\xe2\xf9\x18\x02\b\x01R\x06tranId\x127\n" +
+	"\border_id\x18\b \x01(\tB\x1c\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01\xe2\xf9\x18\r\b\x01\x10\x02\x1a\atran_idR\aorderId: \xe2\xf9\x18\x1c\n" +
 	"\rMARGIN_REPAID\x10\x02\x18\x01\"\aaccount\"\xb2\a\n" +
 	"\x12MarginLevelSampled\x12-\n" +
 	"\tsample_id\x18\x01 \x01(\tB\x10\xbaH\x05r\x03\xb0\x01\x01\xe2\xf9\x18\x04\b\x01\x10\x02R\bsampleId\x12/\n" +
 	"\n" +
 	"account_id\x18\x02 \x01(\tB\x10\xbaH\x05r\x03\xb0\x01\x01\xe2\xf9\x18\x04\b\x01\x10\x02R\taccountId\x129\n" +
 	"\x06symbol\x18\x03 \x01(\tB!\xbaH\x18r\x16\x10\x01\x18\x142\x10^[A-Z0-9]{2,20}$\xe2\xf9\x18\x02\b\x01R\x06symbol\x12a\n" +
-	"\fmargin_level\x18\x04 \x01(\tB>\xbaH3r12/^-?(0|[1-9][0-9]{0,19})(\\.[0-9]{1,18}0{0,18})?$\xe2\xf9\x18\x04\b\x02\x10\x01R\vmarginLevel\x12a\n" +
-	"\fmargin_ratio\x18\x05 \x01(\tB>\xbaH3r12/^-?(0|[1-9][0-9]{0,19})(\\.[0-9]{1,18}0{0,18})?$\xe2\xf9\x18\x04\b\x02\x10\x01R\vmarginRatio\x12G\n" +
+	"\fmargin_level\x18\x04 \x01(\tB>\xbaH3r12/^-?(0|[1-9][0-9]{0,19})(\\.[0-9]{1,18}0{0,18})?$\xe2\xf9\x18\x04\b\x03\x10\x01R\vmarginLevel\x12a\n" +
+	"\fmargin_ratio\x18\x05 \x01(\tB>\xbaH3r12/^-?(0|[1-9][0-9]{0,19})(\\.[0-9]{1,18}0{0,18})?$\xe2\xf9\x18\x04\b\x03\x10\x01R\vmarginRatio\x12G\n" +
 	"\x06status\x18\x06 \x01(\x0e2\x1d.robson.event.v1.MarginStatusB\x10\xbaH\a\x82\x01\x04\x10\x01 \x00\xe2\xf9\x18\x02\b\x03R\x06status\x12_\n" +
 	"\vindex_price\x18\a \x01(\tB>\xbaH3r12/^-?(0|[1-9][0-9]{0,19})(\\.[0-9]{1,18}0{0,18})?$\xe2\xf9\x18\x04\b\x03\x10\x01R\n" +
 	"indexPrice\x12g\n" +

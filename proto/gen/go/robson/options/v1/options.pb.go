@@ -331,7 +331,9 @@ type Field struct {
 	// The field's part in the digest.
 	Role FieldRole `protobuf:"varint,1,opt,name=role,proto3,enum=robson.options.v1.FieldRole" json:"role,omitempty"`
 	// The field's normal form.
-	Format        FieldFormat `protobuf:"varint,2,opt,name=format,proto3,enum=robson.options.v1.FieldFormat" json:"format,omitempty"`
+	Format FieldFormat `protobuf:"varint,2,opt,name=format,proto3,enum=robson.options.v1.FieldFormat" json:"format,omitempty"`
+	// The identity field that this one stands in for: it is a part of the identity only where that one is absent.
+	StandsInFor   string `protobuf:"bytes,3,opt,name=stands_in_for,json=standsInFor,proto3" json:"stands_in_for,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -378,6 +380,13 @@ func (x *Field) GetFormat() FieldFormat {
 		return x.Format
 	}
 	return FieldFormat_FIELD_FORMAT_UNSPECIFIED
+}
+
+func (x *Field) GetStandsInFor() string {
+	if x != nil {
+		return x.StandsInFor
+	}
+	return ""
 }
 
 // Access says who may call an RPC. An RPC that declares none is refused to everyone.
@@ -513,10 +522,11 @@ const file_robson_options_v1_options_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x123\n" +
 	"\x05class\x18\x02 \x01(\x0e2\x1d.robson.options.v1.EventClassR\x05class\x12%\n" +
 	"\x0eschema_version\x18\x03 \x01(\x05R\rschemaVersion\x12\x18\n" +
-	"\astreams\x18\x04 \x03(\tR\astreams\"q\n" +
+	"\astreams\x18\x04 \x03(\tR\astreams\"\x95\x01\n" +
 	"\x05Field\x120\n" +
 	"\x04role\x18\x01 \x01(\x0e2\x1c.robson.options.v1.FieldRoleR\x04role\x126\n" +
-	"\x06format\x18\x02 \x01(\x0e2\x1e.robson.options.v1.FieldFormatR\x06format\"\x9a\x01\n" +
+	"\x06format\x18\x02 \x01(\x0e2\x1e.robson.options.v1.FieldFormatR\x06format\x12\"\n" +
+	"\rstands_in_for\x18\x03 \x01(\tR\vstandsInFor\"\x9a\x01\n" +
 	"\x06Access\x12=\n" +
 	"\n" +
 	"permission\x18\x01 \x01(\x0e2\x1d.robson.options.v1.PermissionR\n" +
