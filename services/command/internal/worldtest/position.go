@@ -13,8 +13,8 @@ import (
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 )
 
-// Register begins the tenant's log with an account of a product that holds USDT, and gives its id.
-func (w *World) Register(product eventv1.Product, free string, limits *eventv1.RiskLimits) (string, error) {
+// Begin begins the tenant's log with an account of a product that holds USDT, and gives its id.
+func (w *World) Begin(product eventv1.Product, free string, limits *eventv1.RiskLimits) (string, error) {
 	id := uuid.NewString()
 	wallet, pair := "spot", ""
 	if product == eventv1.Product_PRODUCT_ISOLATED_MARGIN {
