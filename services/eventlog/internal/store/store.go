@@ -16,8 +16,19 @@ import (
 type Config struct {
 	// Limits bound each append.
 	Limits intake.Limits
-	// RoundsMax is how often an append's transaction may load rows that a rule asks for; default 8.
+	// RoundsMax is how often a transaction may load rows that the rules ask for, for each of its appends; default 8.
 	RoundsMax int
+	// TriesMax is how often a transaction runs whose commit is uncertain or that lost against another; default 5.
+	TriesMax int
+	// RetryDelay is the first wait between those tries; it doubles; default 20 ms.
+	RetryDelay time.Duration
+	// AppendTimeout bounds an append with all its tries; default 20 s.
+	AppendTimeout time.Duration
+	// OnCommit is told of each log that a transaction of this process made longer, before the senders are answered; of two
+	// transactions at a time in any order, so the greatest position counts. It must not block. Nil: nobody.
+	OnCommit func(Committed)
+	// Reads bound reads.
+	Reads ReadLimits
 	// PartitionsAhead is how many months after this one have a partition made; default 3.
 	PartitionsAhead int
 	// PartitionsEvery is how often months are looked after; default 1 h.
@@ -30,14 +41,33 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("eventlog store: %w", err)
 	}
 	c.Limits = limits
+	if c.Reads, err = c.Reads.withDefaults(); err != nil {
+		return c, err
+	}
 	if c.RoundsMax == 0 {
 		c.RoundsMax = 8
+	}
+	if c.TriesMax == 0 {
+		c.TriesMax = 5
+	}
+	if c.RetryDelay == 0 {
+		c.RetryDelay = 20 * time.Millisecond
+	}
+	if c.AppendTimeout == 0 {
+		c.AppendTimeout = 20 * time.Second
+	}
+	if c.OnCommit == nil {
+		c.OnCommit = func(Committed) {}
 	}
 	if c.PartitionsAhead == 0 {
 		c.PartitionsAhead = 3
 	}
 	if c.PartitionsEvery == 0 {
 		c.PartitionsEvery = time.Hour
+	}
+	if c.TriesMax < 1 || c.RetryDelay < 0 || c.AppendTimeout < 0 {
+		return c, fmt.Errorf("eventlog store: TriesMax %d must be above zero, RetryDelay %s and AppendTimeout %s not below",
+			c.TriesMax, c.RetryDelay, c.AppendTimeout)
 	}
 	if c.RoundsMax < 1 || c.PartitionsAhead < 1 || c.PartitionsEvery < 0 {
 		return c, fmt.Errorf("eventlog store: RoundsMax %d and PartitionsAhead %d must be above zero, PartitionsEvery %s not below",
@@ -51,6 +81,8 @@ type Store struct {
 	clock clock.Clock
 	pool  *pgxpool.Pool
 	cfg   Config
+
+	metrics metrics
 }
 
 // New makes a store on a pool that acts as robson_eventlog, which the caller closes.
@@ -59,7 +91,7 @@ func New(clk clock.Clock, pool *pgxpool.Pool, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{clock: clk, pool: pool, cfg: cfg}, nil
+	return &Store{clock: clk, pool: pool, cfg: cfg, metrics: newMetrics()}, nil
 }
 
 // Limits are what appends are held to.

@@ -1,0 +1,215 @@
+package commit
+
+import (
+	"context"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"github.com/robson/robson/pkg/fault"
+	"github.com/robson/robson/services/eventlog/internal/intake"
+	"github.com/robson/robson/services/eventlog/internal/store"
+)
+
+// call is what one sender waits for: the results of all that it sent.
+type call struct {
+	ctx     context.Context //nolint:containedctx // the sender's: who has gone away before its turn is left out
+	results []store.Result
+	left    int
+	done    chan struct{}
+}
+
+// entry is one append in the queue.
+type entry struct {
+	call    *call
+	index   int
+	request *intake.Request
+}
+
+// tenantQueue is the appends of one tenant that wait, in their order.
+type tenantQueue struct {
+	id      uuid.UUID
+	entries []entry
+	// taken: a batch or a lane has some of them, or the tenant is in the list of the ready ones.
+	taken bool
+}
+
+// queue is all that waits. Its methods are safe for concurrent use.
+type queue struct {
+	cfg Config
+
+	mu      sync.Mutex
+	wake    *sync.Cond
+	tenants map[uuid.UUID]*tenantQueue
+	// ready are the tenants that have appends and are in no batch, in the order in which they became so.
+	ready   []*tenantQueue
+	waiting int
+	// running counts the appends that were taken and have no result yet.
+	running int
+	closed  bool
+}
+
+func newQueue(cfg Config) *queue {
+	q := &queue{cfg: cfg, tenants: map[uuid.UUID]*tenantQueue{}}
+	q.wake = sync.NewCond(&q.mu)
+	return q
+}
+
+// put adds a sender's appends, all or none. Those of a tenant keep their order.
+func (q *queue) put(c *call, requests []*intake.Request) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return fault.New(fault.Unavailable, "STOPPING", "this replica takes no more appends").WithRetryAfter(q.cfg.RetryAfter)
+	}
+	if q.waiting > 0 && q.waiting+len(requests) > q.cfg.QueueMax {
+		return fault.New(fault.Exhausted, "QUEUE_FULL", "%d appends wait already", q.waiting).WithRetryAfter(q.cfg.RetryAfter)
+	}
+	for _, r := range requests {
+		t := q.tenants[r.Tenant]
+		if t != nil && len(t.entries) > 0 && len(t.entries)+len(requests) > q.cfg.TenantQueueMax {
+			return fault.New(fault.Exhausted, "TENANT_QUEUE_FULL", "%d appends of tenant %s wait already", len(t.entries), t.id).
+				With("tenant_id", t.id.String()).WithRetryAfter(q.cfg.RetryAfter)
+		}
+	}
+	for i, r := range requests {
+		t := q.tenants[r.Tenant]
+		if t == nil {
+			t = &tenantQueue{id: r.Tenant}
+			q.tenants[r.Tenant] = t
+		}
+		t.entries = append(t.entries, entry{call: c, index: i, request: r})
+		q.offer(t)
+	}
+	q.waiting += len(requests)
+	return nil
+}
+
+// offer puts a tenant in the list of the ready ones, unless it is there or in a batch.
+func (q *queue) offer(t *tenantQueue) {
+	if t.taken || len(t.entries) == 0 {
+		return
+	}
+	t.taken = true
+	q.ready = append(q.ready, t)
+	q.wake.Signal()
+}
+
+// take waits for appends and gives the next batch; nil once the queue is closed and empty.
+func (q *queue) take() []entry {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.ready) == 0 {
+		if q.closed && q.waiting == 0 {
+			return nil
+		}
+		q.wake.Wait()
+	}
+	var batch []entry
+	left := q.cfg.BatchEventsMax
+	for len(q.ready) > 0 && left > 0 {
+		// What is left is shared by those who wait; a share that is not used is the next one's.
+		share := max(left/len(q.ready), 1)
+		t := q.ready[0]
+		q.ready = q.ready[1:]
+		taken, events := q.cut(t, share)
+		if len(taken) == 0 {
+			q.release(t)
+			continue
+		}
+		batch, left = append(batch, taken...), left-events
+	}
+	return batch
+}
+
+// cut takes from a tenant's queue what fits in so many events, one append at the least, leaving out those whose senders
+// have gone.
+func (q *queue) cut(t *tenantQueue, share int) (taken []entry, events int) {
+	n := 0
+	for _, e := range t.entries {
+		count := e.request.EventCount()
+		if len(taken) > 0 && events+count > share {
+			break
+		}
+		n++
+		if e.call.ctx.Err() != nil {
+			q.settle(e, store.Result{Err: context.Cause(e.call.ctx)})
+			continue
+		}
+		taken, events = append(taken, e), events+count
+	}
+	t.entries = t.entries[n:]
+	q.waiting -= n
+	q.running += len(taken)
+	return taken, events
+}
+
+// takeAlone gives the next batch of one tenant, which the caller holds; nil if it has nothing more.
+func (q *queue) takeAlone(t *tenantQueue) []entry {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	taken, _ := q.cut(t, q.cfg.BatchEventsMax)
+	if len(taken) == 0 {
+		q.release(t)
+	}
+	return taken
+}
+
+// back puts a tenant's appends back to where they were taken from; the caller goes on holding the tenant.
+func (q *queue) back(entries []entry) *tenantQueue {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	t := q.tenants[entries[0].request.Tenant]
+	t.entries = append(entries, t.entries...)
+	q.waiting += len(entries)
+	q.running -= len(entries)
+	return t
+}
+
+// answer gives senders their results and releases the tenants that are not held on.
+func (q *queue) answer(entries []entry, results []store.Result, held map[uuid.UUID]bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i, e := range entries {
+		if !results[i].Busy {
+			q.running--
+			q.settle(e, results[i])
+		}
+	}
+	released := map[uuid.UUID]bool{}
+	for _, e := range entries {
+		if id := e.request.Tenant; !held[id] && !released[id] {
+			released[id] = true
+			q.release(q.tenants[id])
+		}
+	}
+	if q.closed {
+		q.wake.Broadcast()
+	}
+}
+
+// release ends the holding of a tenant: it is ready again, or forgotten if it has nothing more.
+func (q *queue) release(t *tenantQueue) {
+	t.taken = false
+	if len(t.entries) == 0 {
+		delete(q.tenants, t.id)
+		return
+	}
+	q.offer(t)
+}
+
+// settle gives one result; the last one of a call wakes its sender.
+func (q *queue) settle(e entry, result store.Result) {
+	e.call.results[e.index] = result
+	if e.call.left--; e.call.left == 0 {
+		close(e.call.done)
+	}
+}
+
+// close refuses what comes from now on; what waits is still taken in.
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.wake.Broadcast()
+}

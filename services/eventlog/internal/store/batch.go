@@ -1,0 +1,283 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/oklog/ulid/v2"
+
+	"github.com/robson/robson/pkg/fault"
+	"github.com/robson/robson/pkg/postgres"
+	"github.com/robson/robson/pkg/projection"
+	"github.com/robson/robson/services/eventlog/internal/intake"
+)
+
+// batch is the appends of one transaction:
+//
+//	open    choose the tenants, lock their logs, read heads, streams, receipts and the rows that are known to be needed
+//	decide  try each append on an overlay; load what the rules ask for, together for all, and go on
+//	write   events, receipts, stream heads, rows, heads; commit
+//
+// Each line is one round trip; decide needs none where open has read all.
+type batch struct {
+	store *Store
+	// tenants are in the order of their ids, in which their locks are tried.
+	tenants []*tenantBatch
+	byID    map[uuid.UUID]*tenantBatch
+	// wait: it waits for logs that somebody else holds.
+	wait bool
+}
+
+// tenantBatch is the part of one tenant.
+type tenantBatch struct {
+	id   uuid.UUID
+	jobs []job
+	// results are those of the jobs that were tried.
+	results []Result
+	// busy: somebody else holds the tenant's lock.
+	busy    bool
+	opening intake.Opening
+	ledger  *intake.Ledger
+}
+
+func newBatch(s *Store, jobs []job, wait bool) *batch {
+	b := &batch{store: s, byID: map[uuid.UUID]*tenantBatch{}, wait: wait}
+	for _, j := range jobs {
+		t := b.byID[j.request.Tenant]
+		if t == nil {
+			t = &tenantBatch{id: j.request.Tenant, opening: intake.Opening{
+				Streams: map[string]intake.StreamHead{}, Receipts: map[uuid.UUID]*intake.Receipt{},
+			}}
+			b.byID[t.id] = t
+			b.tenants = append(b.tenants, t)
+		}
+		t.jobs = append(t.jobs, j)
+	}
+	slices.SortFunc(b.tenants, func(x, y *tenantBatch) int { return bytes.Compare(x.id[:], y.id[:]) })
+	return b
+}
+
+// run is the transaction. What was not committed is rolled back.
+func (b *batch) run(ctx context.Context, p *postgres.Pipeline) error {
+	if err := b.open(ctx, p); err != nil {
+		return err
+	}
+	if err := b.decide(ctx, p); err != nil {
+		return err
+	}
+	return b.write(ctx, p)
+}
+
+// settle gives the senders their results.
+func (b *batch) settle() {
+	for _, t := range b.tenants {
+		for i := range t.results {
+			*t.jobs[i].result = t.results[i]
+		}
+		for _, j := range t.jobs[len(t.results):] {
+			*j.result = Result{Busy: true}
+		}
+	}
+}
+
+// open locks and reads.
+func (b *batch) open(ctx context.Context, p *postgres.Pipeline) error {
+	queue := &pgx.Batch{}
+	ids, names := make([]uuid.UUID, len(b.tenants)), make([]string, len(b.tenants))
+	for i, t := range b.tenants {
+		ids[i], names[i] = t.id, t.id.String()
+	}
+	queue.Queue(tenantsChoose, strings.Join(names, ","))
+	for _, t := range b.tenants {
+		t.lock(queue, b.wait)
+	}
+	queue.Queue(headsLock, ids).Query(b.scanHeads)
+	var streams, receipts pairs
+	wanted := newWants()
+	for _, t := range b.tenants {
+		for _, j := range t.jobs {
+			for _, key := range j.request.StreamKeys() {
+				streams.stream(t, key)
+			}
+			for _, id := range j.request.CommandIDs() {
+				receipts.command(t, id)
+			}
+			for _, key := range j.request.Touches() {
+				wanted.row(t, key)
+			}
+		}
+	}
+	streams.queue(queue, b)
+	queue.Queue(receiptsGet, receipts.tenants, receipts.commands).Query(b.scanReceipts)
+	wanted.queueRows(queue)
+	if err := p.Send(ctx, queue); err != nil {
+		return fmt.Errorf("open logs: %w", err)
+	}
+	for _, t := range b.tenants {
+		t.ledger = intake.NewLedger(t.id, t.opening, b.store.cfg.Limits, rand.Reader)
+	}
+	wanted.loadRows()
+	return nil
+}
+
+// lock queues the tenant's lock. Only one tenant alone ever waits for its lock, so nobody waits in a circle.
+func (t *tenantBatch) lock(queue *pgx.Batch, wait bool) {
+	if wait {
+		queue.Queue(tenantLock, lockKey(t.id)).QueryRow(func(row pgx.Row) error { return wrap(row.Scan(nil, &t.opening.Clock), "lock log") })
+		return
+	}
+	queue.Queue(tenantTryLock, lockKey(t.id)).QueryRow(func(row pgx.Row) error {
+		var locked bool
+		err := row.Scan(&locked, &t.opening.Clock)
+		t.busy = !locked
+		return wrap(err, "lock log")
+	})
+}
+
+func (b *batch) scanHeads(rows pgx.Rows) error {
+	var tenant, eventID uuid.UUID
+	var hash []byte
+	var head intake.Head
+	_, err := pgx.ForEachRow(rows, []any{&tenant, &head.Position, &eventID, &head.IngestedAt, &hash, &head.Generation, &head.RulesVersion}, func() error {
+		found := head
+		found.EventID, found.IngestedAt = ulid.ULID(eventID), found.IngestedAt.UTC()
+		if copy(found.Hash[:], hash) != len(found.Hash) {
+			return fault.New(fault.Corrupt, "HEAD_UNREADABLE", "the head of tenant %s has a hash of %d bytes", tenant, len(hash))
+		}
+		b.byID[tenant].opening.Head = &found
+		return nil
+	})
+	return wrap(err, "read heads")
+}
+
+func (b *batch) scanStreams(rows pgx.Rows) error {
+	var tenant uuid.UUID
+	var key string
+	var head intake.StreamHead
+	_, err := pgx.ForEachRow(rows, []any{&tenant, &key, &head.Seq, &head.Position}, func() error {
+		b.byID[tenant].opening.Streams[key] = head
+		return nil
+	})
+	return wrap(err, "read heads of streams")
+}
+
+func (b *batch) scanReceipts(rows pgx.Rows) error {
+	var tenant uuid.UUID
+	var receipt intake.Receipt
+	var count int
+	var digest, entries []byte
+	_, err := pgx.ForEachRow(rows, []any{
+		&tenant, &receipt.Command, &receipt.FirstPosition, &receipt.IngestedAt, &count, &receipt.Raised, &digest, &entries,
+	}, func() error {
+		found := receipt
+		found.IngestedAt = found.IngestedAt.UTC()
+		decoded, err := intake.DecodeEntries(entries, count)
+		if err != nil {
+			return fmt.Errorf("command %s of tenant %s: %w", found.Command, tenant, err)
+		}
+		found.Entries = decoded
+		copy(found.Digest[:], digest)
+		b.byID[tenant].opening.Receipts[found.Command] = &found
+		return nil
+	})
+	return wrap(err, "read receipts")
+}
+
+// decide tries the appends until each has a result. One round mostly serves all; an append that rests on what an earlier
+// one of its batch makes can only then tell what it wants, so the bound is for each append.
+func (b *batch) decide(ctx context.Context, p *postgres.Pipeline) error {
+	jobs := 0
+	for _, t := range b.tenants {
+		jobs += len(t.jobs)
+	}
+	for round := 0; ; round++ {
+		wanted := newWants()
+		for _, t := range b.tenants {
+			if !t.busy {
+				t.try(wanted)
+			}
+		}
+		if wanted.empty() {
+			return nil
+		}
+		if round == b.store.cfg.RoundsMax*jobs {
+			return fault.Bug("the rules ask for more rows after %d rounds, %v last", round, wanted.names())
+		}
+		if err := wanted.load(ctx, p); err != nil {
+			return err
+		}
+	}
+}
+
+// try goes on with the appends, up to the first that wants something loaded; of those after it is found out what they will
+// want.
+func (t *tenantBatch) try(wanted *wants) {
+	for len(t.results) < len(t.jobs) {
+		answer, err := t.ledger.Append(t.jobs[len(t.results)].request)
+		if w, more := intake.WantedBy(err); more {
+			wanted.add(t, w)
+			for _, later := range t.jobs[len(t.results)+1:] {
+				if w, more := intake.WantedBy(t.ledger.Probe(later.request)); more {
+					wanted.add(t, w)
+				}
+			}
+			return
+		}
+		t.results = append(t.results, Result{Answer: answer, Err: err})
+	}
+}
+
+// wrap says what a query was for, if it failed.
+func wrap(err error, doing string) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return nil
+}
+
+// pairs are keys of several tenants, index by index.
+type pairs struct {
+	tenants  []uuid.UUID
+	streams  []string
+	commands []uuid.UUID
+}
+
+// stream asks for a stream's head, once; until it is found it counts as one that does not exist.
+func (p *pairs) stream(t *tenantBatch, key string) {
+	if _, asked := t.opening.Streams[key]; asked {
+		return
+	}
+	t.opening.Streams[key] = intake.StreamHead{}
+	p.tenants, p.streams = append(p.tenants, t.id), append(p.streams, key)
+}
+
+// command asks for a command's receipt.
+func (p *pairs) command(t *tenantBatch, id uuid.UUID) {
+	p.tenants, p.commands = append(p.tenants, t.id), append(p.commands, id)
+}
+
+func (p *pairs) queue(queue *pgx.Batch, b *batch) {
+	if len(p.tenants) > 0 {
+		queue.Queue(streamsGet, p.tenants, p.streams).Query(b.scanStreams)
+	}
+}
+
+// tenantKey names a row among several tenants.
+type tenantKey struct {
+	tenant uuid.UUID
+	key    projection.Key
+}
+
+// Committed tells how far a tenant's log now goes.
+type Committed struct {
+	Tenant   uuid.UUID
+	Position int64
+	At       time.Time
+}
