@@ -16,7 +16,6 @@ func (c *change) foldSampled(p *eventv1.BalanceSampled) {
 	row := &Balance{
 		TenantID: c.ev.TenantID, AccountID: c.id("account_id", p.GetAccountId()), Wallet: p.GetWallet(), Asset: p.GetAsset(),
 		Free: c.amount("free", p.GetFree()), Locked: c.amount("locked", p.GetLocked()),
-		Borrowed: c.maybeAmount("borrowed", p.GetBorrowed()).Decimal, Interest: c.maybeAmount("interest", p.GetInterest()).Decimal,
 		SampledAt: at, Source: enumText(sampleSources, p.GetSource()),
 	}
 	row.Total = row.Free.Add(row.Locked)
@@ -25,7 +24,14 @@ func (c *change) foldSampled(p *eventv1.BalanceSampled) {
 		if at.Before(known.SampledAt) {
 			return
 		}
-		row.Meta = known.Meta
+		row.Meta, row.Borrowed, row.Interest = known.Meta, known.Borrowed, known.Interest
+	}
+	// What a sample does not tell stays: a stream of balances knows nothing of loans.
+	if borrowed := c.maybeAmount("borrowed", p.GetBorrowed()); borrowed.Valid {
+		row.Borrowed = borrowed.Decimal
+	}
+	if interest := c.maybeAmount("interest", p.GetInterest()); interest.Valid {
+		row.Interest = interest.Decimal
 	}
 	c.put(row)
 }

@@ -119,13 +119,16 @@ func (c *change) foldSubmitted(p *eventv1.OrderSubmitted) {
 	if order.FilledQuantity.GreaterThan(order.Quantity) {
 		c.flagOverfill(order)
 	}
-	if intent := c.intent(order.IntentID.UUID); intent != nil {
+	// An older attempt that is taken in later no longer speaks for its intent.
+	intent := c.intent(order.IntentID.UUID)
+	if intent == nil || p.GetAttempt() > intent.Attempts {
+		c.link(order)
+	}
+	if intent != nil && p.GetAttempt() > intent.Attempts {
 		claimed := clone(intent)
-		claimed.OrderID, claimed.Attempts = some(id), max(intent.Attempts, p.GetAttempt())
-		claimed.Status, claimed.Ended, claimed.EndReason = IntentSubmitted, false, nil
+		claimed.OrderID, claimed.Attempts, claimed.Status, claimed.EndReason = some(id), p.GetAttempt(), IntentSubmitted, nil
 		c.put(claimed)
 	}
-	c.link(order)
 	c.record(before, order)
 }
 
@@ -163,6 +166,8 @@ func (c *change) followIntent(order *Order) {
 		return
 	}
 	status, ended, reason := order.fate()
+	// An intent that was ended before it was sent stays so: though its order was at the venue after all, no other follows.
+	ended = ended || intent.Ended && order.Recovered
 	if status == intent.Status && ended == intent.Ended && textOf(reason) == textOf(intent.EndReason) {
 		return
 	}

@@ -195,7 +195,9 @@ func (c *change) foldLimitExceeded(p *eventv1.RiskLimitExceeded) {
 	strategy := c.maybeID("strategy_id", p.GetStrategyId())
 	use := c.editRisk(c.id("account_id", p.GetAccountId()), strategy.UUID)
 	key := HaltKey(enumText(limitNames, p.GetLimitName()), p.GetPeriod())
-	reason := enumText(limitNames, p.GetLimitName()) + ": limit " + p.GetLimit() + ", value " + p.GetValue()
+	// Not the texts as they were sent: what is stored is their normal form, and rows are what folding that gives.
+	limit, value := c.amount("limit", p.GetLimit()), c.amount("value", p.GetValue())
+	reason := enumText(limitNames, p.GetLimitName()) + ": limit " + limit.String() + ", value " + value.String()
 	if p.GetNote() != "" {
 		reason = p.GetNote()
 	}

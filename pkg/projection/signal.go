@@ -75,7 +75,7 @@ func (r *reader) checkSignalDetected(p *eventv1.SignalDetected) error {
 		r.onStream(event.KindPosition, position.PositionID),
 		sameText("symbol", p.GetSymbol(), position.Symbol),
 		sameText("side", enumText(positionSides, p.GetSide()), position.Side),
-		sameText("strategy_id", p.GetStrategyId(), idText(position.StrategyID)))
+		sameText("strategy_id", strings.ToLower(p.GetStrategyId()), idText(position.StrategyID)))
 }
 
 func (r *reader) checkSignalAccepted(p *eventv1.SignalAccepted) error {

@@ -162,6 +162,9 @@ func (r *reader) checkConfig(accountID uuid.UUID, config *eventv1.RiskConfig) er
 	if r.account(accountID) == nil || limits == nil {
 		return refused("ACCOUNT_UNKNOWN", "account %s is not registered", accountID)
 	}
+	if config.GetRiskPercent() == "" {
+		return invalid("risk_config.risk_percent", "must be given")
+	}
 	if least, most := r.stopBounds(config); least.GreaterThan(most) {
 		return invalid("risk_config.stop_min_pct", "must not be above stop_max_pct %s and is %s", most, least)
 	}
