@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
@@ -30,22 +29,24 @@ type App struct {
 	logLevel slog.Level
 	options  client.Options
 	client   *client.Client
+	// typed says how the running command's line names a field of its request: account_id is --account-id.
+	typed map[string]string
 }
 
 // newApp prints to the given writers.
 func newApp(out, err io.Writer) *App {
-	return &App{out: out, err: err, output: formatTable}
+	return &App{out: out, err: err, output: formatTable, typed: map[string]string{}}
 }
 
 // json says whether programs read the output.
 func (a *App) json() bool { return a.output == formatJSON }
 
 // connect finds addresses and token once.
-func (a *App) connect(ctx context.Context) (*client.Client, error) {
+func (a *App) connect() (*client.Client, error) {
 	if a.client != nil {
 		return a.client, nil
 	}
-	c, err := client.Open(ctx, a.options)
+	c, err := client.Open(a.options)
 	if err != nil {
 		return nil, err
 	}
@@ -54,30 +55,18 @@ func (a *App) connect(ctx context.Context) (*client.Client, error) {
 }
 
 // service opens the connection to one service.
-func (a *App) service(ctx context.Context, name string) (grpc.ClientConnInterface, error) {
-	c, err := a.connect(ctx)
+func (a *App) service(name string) (grpc.ClientConnInterface, error) {
+	c, err := a.connect()
 	if err != nil {
 		return nil, err
 	}
 	return c.Service(name)
 }
 
-func (a *App) eventlog(ctx context.Context) (grpc.ClientConnInterface, error) {
-	return a.service(ctx, client.Eventlog)
-}
-
-func (a *App) projector(ctx context.Context) (grpc.ClientConnInterface, error) {
-	return a.service(ctx, client.Projector)
-}
-
-func (a *App) commandService(ctx context.Context) (grpc.ClientConnInterface, error) {
-	return a.service(ctx, client.Command)
-}
-
 // withCommand names the command that a call carries.
-func (a *App) withCommand(ctx context.Context, commandID string) (context.Context, error) {
+func withCommand(ctx context.Context, commandID string) (context.Context, error) {
 	id, err := uuid.Parse(commandID)
-	if err != nil {
+	if err != nil || id == uuid.Nil {
 		return nil, usagef("--command-id: %q is no UUID", commandID)
 	}
 	ids := correlation.From(ctx)
@@ -91,6 +80,6 @@ func (a *App) close() {
 		return
 	}
 	if err := a.client.Close(); err != nil {
-		fmt.Fprintf(os.Stderr, "close connections: %s\n", err)
+		fmt.Fprintf(a.err, "close connections: %s\n", err)
 	}
 }

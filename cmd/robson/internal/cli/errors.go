@@ -4,9 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
+	"strings"
 
+	"github.com/robson/robson/cmd/robson/internal/client"
 	"github.com/robson/robson/pkg/fault"
 )
 
@@ -20,39 +21,68 @@ const (
 	exitUnavailable = 5
 )
 
-// usageError is a command line that says what cannot be meant.
-type usageError struct{ text string }
+// refusedError is a command that the risk gates refused: an outcome, recorded, and printed already.
+type refusedError struct{ gates []string }
 
-func (e usageError) Error() string { return e.text }
-
-// usagef makes a usage error.
-func usagef(format string, args ...any) error {
-	return usageError{text: fmt.Sprintf(format, args...)}
+func (e refusedError) Error() string {
+	return "refused by the risk gates: " + strings.Join(e.gates, ", ")
 }
 
 // exitCode tells which code an error ends the program with.
 func exitCode(err error) int {
 	var usage usageError
+	var refused refusedError
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &usage), fault.Is(err, fault.Invalid):
+	case errors.As(err, &usage), errors.Is(err, client.ErrNoToken), fault.Is(err, fault.Invalid):
 		return exitUsage
-	case fault.Is(err, fault.Refused):
+	case errors.As(err, &refused), fault.Is(err, fault.Refused):
 		return exitRefused
 	case fault.Is(err, fault.Conflict), fault.Is(err, fault.Duplicate):
 		return exitConflict
-	case fault.Is(err, fault.Unavailable), fault.Is(err, fault.Exhausted):
+	case fault.Is(err, fault.Unavailable), fault.Is(err, fault.Exhausted), fault.Is(err, fault.Stale):
 		return exitUnavailable
 	default:
 		return exitFailed
 	}
 }
 
-// sortedKeys are a map's keys in order.
-func sortedKeys(m map[string]string) []string {
-	return slices.Sorted(maps.Keys(m))
+// printError says what went wrong in one line, or one for each wrong field, and beneath it what a program would branch on.
+func (a *App) printError(err error) {
+	e := fault.As(err)
+	if e == nil {
+		fmt.Fprintf(a.err, "error: %s\n", err)
+		return
+	}
+	if len(e.Fields) > 0 {
+		for _, f := range e.Fields {
+			fmt.Fprintf(a.err, "error: %s: %s\n", a.typedName(f.Path), f.Description)
+		}
+	} else {
+		fmt.Fprintf(a.err, "error: %s\n", err)
+	}
+	if e.Kind != fault.Invalid && e.Reason != "" {
+		fmt.Fprintf(a.err, "  reason: %s\n", e.Reason)
+	}
+	for _, key := range slices.Sorted(maps.Keys(e.Metadata)) {
+		fmt.Fprintf(a.err, "  %s: %s\n", key, e.Metadata[key])
+	}
+	if e.RetryAfter > 0 {
+		fmt.Fprintf(a.err, "  try again in %s\n", e.RetryAfter)
+	}
 }
 
-// lookupEnv reads a variable.
-func lookupEnv(name string) (string, bool) { return os.LookupEnv(name) }
+// typedName is a field of a request as the running command's line names it.
+func (a *App) typedName(path string) string {
+	if name, known := a.typed[path]; known {
+		return name
+	}
+	// An element of a list is told by the list's flag: states[0] is --state.
+	if list, _, indexed := strings.Cut(path, "["); indexed {
+		if name, known := a.typed[list]; known {
+			return name
+		}
+	}
+	return path
+}

@@ -3,100 +3,118 @@ package cli
 import (
 	"context"
 	"fmt"
-	"github.com/robson/robson/cmd/robson/internal/screen"
-	"strconv"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/robson/robson/cmd/robson/internal/client"
+	"github.com/robson/robson/cmd/robson/internal/screen"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
 )
 
 // eventsCommand is `robson events`: the log itself.
 func eventsCommand(app *App) *cobra.Command {
-	parent := &cobra.Command{Use: "events", Short: "Read the log: what happened, in order"}
-	parent.AddCommand(eventsListCommand(app), eventsSearchCommand(app), eventsGetCommand(app))
-	return parent
+	return parentCommand("events", "The log: what happened, in order", eventsListCommand(app), eventsSearchCommand(app), eventsGetCommand(app))
+}
+
+// reading are the flags of reading events.
+type reading struct {
+	limit     int
+	backwards bool
+}
+
+func (r *reading) register(cmd *cobra.Command) {
+	limitFlag(cmd, &r.limit)
+	cmd.Flags().BoolVar(&r.backwards, "backwards", false, "newest first")
+}
+
+func (r *reading) direction() eventlogv1.Direction {
+	if r.backwards {
+		return eventlogv1.Direction_DIRECTION_BACKWARDS
+	}
+	return eventlogv1.Direction_DIRECTION_FORWARDS
 }
 
 // eventsListCommand reads a stream, or the whole log.
 func eventsListCommand(app *App) *cobra.Command {
 	var stream string
-	var limit int
 	var from int64
-	var backwards bool
+	var how reading
 	cmd := &cobra.Command{
-		Use: "list", Short: "List events of a stream, or of the whole log", Args: cobra.NoArgs,
-		Example: "robson events list --stream position:6f0c... --limit 50\nrobson events list --backwards --limit 20",
+		Use: "list", Short: "List events of a stream, or of the whole log", Args: noArgs,
+		Example: indent("robson events list --stream position:6f0c1c1e-... --limit 50\nrobson events list --backwards --limit 20"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if limit < 1 {
-				return usagef("--limit must be at least 1, found %d", limit)
+			if err := checkLimit(how.limit); err != nil {
+				return err
 			}
-			direction := eventlogv1.Direction_DIRECTION_FORWARDS
-			if backwards {
-				direction = eventlogv1.Direction_DIRECTION_BACKWARDS
+			if from < 0 {
+				return usagef("--from: must be at least 1, found %d", from)
 			}
-			read := app.readLog(direction, from)
-			if stream != "" {
-				read = app.readStream(stream, direction, from)
+			app.typed["stream_key"] = "--stream"
+			if cmd.Flags().Changed("stream") {
+				return app.printEvents(cmd.Context(), how.limit, app.readStream(stream, how.direction(), from))
 			}
-			return app.printEvents(cmd.Context(), limit, read)
+			return app.printEvents(cmd.Context(), how.limit, app.readLog(how.direction(), from))
 		},
 	}
+	cmd.Flags().SortFlags = false
 	cmd.Flags().StringVar(&stream, "stream", "", "stream key, e.g. position:<uuid> (default: the whole log)")
-	cmd.Flags().IntVar(&limit, "limit", 100, "at most so many events")
-	cmd.Flags().Int64Var(&from, "from", 0, "first seq of the stream, or first position of the log")
-	cmd.Flags().BoolVar(&backwards, "backwards", false, "newest first")
+	cmd.Flags().Int64Var(&from, "from", 0, "begin at this seq of the stream, or position of the log (default: where the direction begins)")
+	how.register(cmd)
 	return cmd
+}
+
+// searchFields are the conditions of a search, as flags.
+var searchFields = []string{
+	"trace_id", "command_id", "descendants", "causation_id", "workflow_id", "position_id", "order_id", "account_id", "strategy_id", "since", "until",
 }
 
 // eventsSearchCommand asks by what events are about.
 func eventsSearchCommand(app *App) *cobra.Command {
-	var limit int
-	var backwards bool
-	flags := newFieldFlags((&eventlogv1.EventFilter{}).ProtoReflect().Descriptor(), []string{
-		"event_types", "since", "until", "trace_id", "causation_id", "command_id", "descendants", "workflow_id", "account_id", "strategy_id", "position_id", "order_id",
-	})
+	var how reading
 	var types []string
+	flags := newFieldFlags((&eventlogv1.EventFilter{}).ProtoReflect().Descriptor(), searchFields)
 	cmd := &cobra.Command{
-		Use: "search", Short: "Find events by what they are about", Args: cobra.NoArgs,
-		Example: "robson events search --trace-id <uuid>\nrobson events search --type FILL_RECEIVED --since 2026-11-01\nrobson events search --command-id <uuid> --descendants",
+		Use: "search", Short: "Find events by what they are about; all conditions hold at once", Args: noArgs,
+		Example: indent("robson events search --trace-id 0f8fad5b-...\nrobson events search --type ORDER_SUBMITTED,FILL_RECEIVED --since 2026-11-01\nrobson events search --command-id 0f8fad5b-... --descendants"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if limit < 1 {
-				return usagef("--limit must be at least 1, found %d", limit)
-			}
-			filter := &eventlogv1.EventFilter{}
-			if err := flags.apply(cmd.Flags(), filter); err != nil {
+			if err := checkLimit(how.limit); err != nil {
 				return err
 			}
-			filter.EventTypes = append(filter.EventTypes, types...)
+			filter := &eventlogv1.EventFilter{EventTypes: types}
+			if err := flags.apply(cmd.Flags(), filter, app.typed); err != nil {
+				return err
+			}
+			if filter.GetDescendants() && filter.GetCommandId() == "" {
+				return usagef("--descendants: needs --command-id, whose events' descendants are meant")
+			}
 			if proto.Size(filter) == 0 {
-				return usagef("give at least one condition, e.g. --trace-id, --position-id, --order-id, --command-id, --type or --since")
+				return usagef("give at least one condition: --trace-id, --command-id, --position-id, --order-id, --type, --since ...; see %s --help", cmd.CommandPath())
 			}
-			direction := eventlogv1.Direction_DIRECTION_FORWARDS
-			if backwards {
-				direction = eventlogv1.Direction_DIRECTION_BACKWARDS
+			for field, flag := range map[string]string{"event_types": "--type"} {
+				app.typed[field], app.typed["filter."+field] = flag, flag
 			}
-			return app.printEvents(cmd.Context(), limit, app.queryEvents(filter, direction))
+			return app.printEvents(cmd.Context(), how.limit, app.queryEvents(filter, how.direction()))
 		},
 	}
+	cmd.Flags().SortFlags = false
 	flags.register(cmd.Flags())
-	cmd.Flags().StringSliceVar(&types, "type", nil, "event types, e.g. ORDER_SUBMITTED,FILL_RECEIVED")
-	cmd.Flags().IntVar(&limit, "limit", 100, "at most so many events")
-	cmd.Flags().BoolVar(&backwards, "backwards", false, "newest first")
+	cmd.Flags().StringSliceVar(&types, "type", nil, "event types, any of them, e.g. ORDER_SUBMITTED,FILL_RECEIVED")
+	how.register(cmd)
 	return cmd
 }
 
 // eventsGetCommand shows one event whole.
 func eventsGetCommand(app *App) *cobra.Command {
 	return &cobra.Command{
-		Use: "get EVENT_ID", Short: "Show one event whole", Args: cobra.ExactArgs(1),
+		Use: "get EVENT_ID", Short: "Show one event whole", Args: oneArg("EVENT_ID"), Example: indent("robson events get 01KAS0QJ5W0000000000000000"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			conn, err := app.eventlog(cmd.Context())
+			conn, err := app.service(client.Eventlog)
 			if err != nil {
 				return err
 			}
+			app.typed["event_id"] = "EVENT_ID"
 			response, err := eventlogv1.NewReadServiceClient(conn).GetEvent(cmd.Context(), &eventlogv1.GetEventRequest{EventId: args[0]})
 			if err != nil {
 				return err
@@ -104,7 +122,8 @@ func eventsGetCommand(app *App) *cobra.Command {
 			if app.json() {
 				return screen.JSON(app.out, response)
 			}
-			head := proto.CloneOf(response.GetEvent())
+			head := &eventv1.Event{}
+			proto.Merge(head, response.GetEvent())
 			head.Payload = nil
 			screen.Fields(app.out, head)
 			if payload := screen.Payload(response.GetEvent()); payload != nil {
@@ -116,76 +135,83 @@ func eventsGetCommand(app *App) *cobra.Command {
 	}
 }
 
-// eventPage reads the next page of at most n events; more is false after the last.
-type eventPage func(ctx context.Context, n int32) (events []*eventv1.Event, more bool, err error)
+// eventPage is one answer of a read.
+type eventPage interface {
+	proto.Message
+	GetEvents() []*eventv1.Event
+}
 
-func (a *App) readLog(direction eventlogv1.Direction, from int64) eventPage {
-	return func(ctx context.Context, n int32) ([]*eventv1.Event, bool, error) {
-		conn, err := a.eventlog(ctx)
+// nextPage reads the next page of at most n events; more is false after the last.
+type nextPage func(ctx context.Context, n int32) (page eventPage, more bool, err error)
+
+func (a *App) readLog(direction eventlogv1.Direction, from int64) nextPage {
+	return func(ctx context.Context, n int32) (eventPage, bool, error) {
+		conn, err := a.service(client.Eventlog)
 		if err != nil {
 			return nil, false, err
 		}
 		page, err := eventlogv1.NewReadServiceClient(conn).ReadLog(ctx, &eventlogv1.ReadLogRequest{FromPosition: from, Direction: direction, PageSize: n})
-		if err != nil {
-			return nil, false, err
-		}
 		from = page.GetNextPosition()
-		return page.GetEvents(), from != 0, nil
+		return page, from != 0, err
 	}
 }
 
-func (a *App) readStream(stream string, direction eventlogv1.Direction, from int64) eventPage {
-	return func(ctx context.Context, n int32) ([]*eventv1.Event, bool, error) {
-		conn, err := a.eventlog(ctx)
+func (a *App) readStream(stream string, direction eventlogv1.Direction, from int64) nextPage {
+	return func(ctx context.Context, n int32) (eventPage, bool, error) {
+		conn, err := a.service(client.Eventlog)
 		if err != nil {
 			return nil, false, err
 		}
 		page, err := eventlogv1.NewReadServiceClient(conn).ReadStream(ctx, &eventlogv1.ReadStreamRequest{StreamKey: stream, FromSeq: from, Direction: direction, PageSize: n})
-		if err != nil {
-			return nil, false, err
-		}
 		from = page.GetNextSeq()
-		return page.GetEvents(), from != 0, nil
+		return page, from != 0, err
 	}
 }
 
-func (a *App) queryEvents(filter *eventlogv1.EventFilter, direction eventlogv1.Direction) eventPage {
+func (a *App) queryEvents(filter *eventlogv1.EventFilter, direction eventlogv1.Direction) nextPage {
 	token := ""
-	return func(ctx context.Context, n int32) ([]*eventv1.Event, bool, error) {
-		conn, err := a.eventlog(ctx)
+	return func(ctx context.Context, n int32) (eventPage, bool, error) {
+		conn, err := a.service(client.Eventlog)
 		if err != nil {
 			return nil, false, err
 		}
 		page, err := eventlogv1.NewReadServiceClient(conn).QueryEvents(ctx, &eventlogv1.QueryEventsRequest{Filter: filter, Direction: direction, PageSize: n, PageToken: token})
-		if err != nil {
-			return nil, false, err
-		}
 		token = page.GetNextPageToken()
-		return page.GetEvents(), token != "", nil
+		return page, token != "", err
 	}
 }
 
-// printEvents reads pages until the limit and prints them.
-func (a *App) printEvents(ctx context.Context, limit int, next eventPage) error {
+// printEvents reads pages until the limit and prints them: as JSON in one answer of the contract's form, which says where
+// to go on as the last page does.
+func (a *App) printEvents(ctx context.Context, limit int, next nextPage) error {
 	var events []*eventv1.Event
+	var last eventPage
 	more := true
 	for more && len(events) < limit {
-		var page []*eventv1.Event
 		var err error
-		page, more, err = next(ctx, int32(min(pageSize, limit-len(events)))) //nolint:gosec // bounded by pageSize
+		last, more, err = next(ctx, int32(min(pageSize, limit-len(events))))
 		if err != nil {
 			return err
 		}
-		events = append(events, page...)
+		events = append(events, last.GetEvents()...)
 	}
 	if a.json() {
-		return screen.JSON(a.out, &eventlogv1.ReadLogResponse{Events: events})
+		list := last.ProtoReflect().Mutable(last.ProtoReflect().Descriptor().Fields().ByName("events")).List()
+		list.Truncate(0)
+		for _, e := range events {
+			list.Append(protoValue(e))
+		}
+		return screen.JSON(a.out, last)
+	}
+	if len(events) == 0 {
+		fmt.Fprintln(a.out, "no events")
+		return nil
 	}
 	screen.WriteTimeline(a.out, events)
-	fmt.Fprintf(a.err, "%d events", len(events))
+	hint := ""
 	if more {
-		fmt.Fprint(a.err, "; there are more: raise --limit")
+		hint = "; there are more: raise --limit"
 	}
-	fmt.Fprintln(a.err)
+	fmt.Fprintf(a.err, "%s%s\n", counted(len(events), "events"), hint)
 	return nil
 }

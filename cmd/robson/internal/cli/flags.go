@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"github.com/robson/robson/cmd/robson/internal/screen"
 	"strings"
 	"time"
 
@@ -10,6 +9,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/robson/robson/cmd/robson/internal/screen"
 )
 
 // fieldFlags turns fields of a request into flags, so that a command line says what the contract says.
@@ -27,6 +28,14 @@ type flagField struct {
 	protoreflect.FieldDescriptor
 	// parent is the field of the request that holds the message; nil for a field of the request itself.
 	parent protoreflect.FieldDescriptor
+}
+
+// path is the field's as errors name it: risk_limits.max_exposure.
+func (f flagField) path() string {
+	if f.parent == nil {
+		return string(f.Name())
+	}
+	return string(f.parent.Name()) + "." + string(f.Name())
 }
 
 // newFieldFlags prepares flags for the named fields of a message. A name may descend once: risk_limits.max_exposure.
@@ -86,28 +95,12 @@ func (ff *fieldFlags) register(flags *pflag.FlagSet) {
 	}
 }
 
-// fieldHelp tells what a flag takes.
-func fieldHelp(f protoreflect.FieldDescriptor) string {
-	name := strings.ReplaceAll(string(f.Name()), "_", " ")
-	switch {
-	case f.Kind() == protoreflect.EnumKind:
-		values := f.Enum().Values()
-		names := make([]string, 0, values.Len())
-		for i := 1; i < values.Len(); i++ {
-			names = append(names, screen.EnumText(f.Enum(), values.Get(i).Number()))
-		}
-		return name + ": " + strings.Join(names, ", ")
-	case f.Kind() == protoreflect.MessageKind && !f.IsMap():
-		return name + ", RFC 3339, e.g. 2026-11-23T10:00:00Z"
-	default:
-		return name
-	}
-}
-
-// apply sets the fields whose flags were given.
-func (ff *fieldFlags) apply(flags *pflag.FlagSet, m proto.Message) error {
+// apply sets the fields whose flags were given, and remembers by which flag each of the request's fields is typed.
+func (ff *fieldFlags) apply(flags *pflag.FlagSet, m proto.Message, typed map[string]string) error {
 	for _, f := range ff.fields {
 		name := flagName(f)
+		typed[f.path()] = "--" + name
+		typed["filter."+f.path()] = "--" + name
 		if !flags.Changed(name) {
 			continue
 		}
@@ -115,7 +108,7 @@ func (ff *fieldFlags) apply(flags *pflag.FlagSet, m proto.Message) error {
 		if f.parent != nil {
 			target = target.Mutable(f.parent).Message()
 		}
-		if err := ff.set(target, f, name); err != nil {
+		if err := ff.set(target, f.FieldDescriptor, name); err != nil {
 			return usagef("--%s: %s", name, err)
 		}
 	}
@@ -141,10 +134,17 @@ func (ff *fieldFlags) set(m protoreflect.Message, f protoreflect.FieldDescriptor
 	case ff.bools[name] != nil:
 		m.Set(f, protoreflect.ValueOfBool(*ff.bools[name]))
 	case f.Kind() == protoreflect.Int32Kind:
-		m.Set(f, protoreflect.ValueOfInt32(int32(*ff.numbers[name]))) //nolint:gosec // the contract bounds it
+		n := *ff.numbers[name]
+		if int64(int32(n)) != n {
+			return fmt.Errorf("%d is too large", n)
+		}
+		m.Set(f, protoreflect.ValueOfInt32(int32(n)))
 	case f.Kind() == protoreflect.Int64Kind:
 		m.Set(f, protoreflect.ValueOfInt64(*ff.numbers[name]))
 	default:
+		if *ff.texts[name] == "" {
+			return fmt.Errorf("is empty")
+		}
 		v, err := parseValue(f, *ff.texts[name])
 		if err != nil {
 			return err
@@ -178,5 +178,5 @@ func parseTime(s string) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%q is no time: write 2026-11-23T10:00:00Z or 2026-11-23", s)
+	return time.Time{}, fmt.Errorf("%q is no time: write 2026-11-23T10:00:00Z or 2026-11-23 (UTC)", s)
 }

@@ -2,12 +2,12 @@ package cli
 
 import (
 	"fmt"
-	"github.com/robson/robson/cmd/robson/internal/screen"
 	"io"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/robson/robson/cmd/robson/internal/screen"
 	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
 )
 
@@ -24,9 +24,27 @@ type withDecision interface {
 // verdictText says what became of a command.
 var verdictText = map[commandv1.Verdict]string{
 	commandv1.Verdict_VERDICT_ACCEPTED:     "accepted",
-	commandv1.Verdict_VERDICT_REFUSED:      "REFUSED by the risk gates (recorded)",
+	commandv1.Verdict_VERDICT_REFUSED:      "REFUSED by the risk gates; the decision is recorded",
 	commandv1.Verdict_VERDICT_WOULD_ACCEPT: "dry run: would be accepted; nothing was written",
-	commandv1.Verdict_VERDICT_WOULD_REFUSE: "dry run: would be REFUSED; nothing was written",
+	commandv1.Verdict_VERDICT_WOULD_REFUSE: "dry run: would be REFUSED by the risk gates; nothing was written",
+}
+
+// refusal is the error of a command that the risk gates refuse; nil for all others.
+func refusal(response proto.Message) error {
+	typed, ok := response.(withOutcome)
+	if !ok {
+		return nil
+	}
+	switch typed.GetOutcome().GetVerdict() {
+	case commandv1.Verdict_VERDICT_REFUSED, commandv1.Verdict_VERDICT_WOULD_REFUSE:
+		refused := refusedError{}
+		for _, c := range typed.GetOutcome().GetFailedChecks() {
+			refused.gates = append(refused.gates, c.GetName())
+		}
+		return refused
+	default:
+		return nil
+	}
 }
 
 // writeOutcome prints what became of a command: verdict, ids, numbers, refusing gates, events.
@@ -42,9 +60,9 @@ func writeOutcome(w io.Writer, response proto.Message) error {
 	}
 	fmt.Fprintf(w, "%s\n", verdict)
 	writeScalars(w, response)
-	fmt.Fprintf(w, "command_id  %s\ntrace_id    %s\n", outcome.GetCommandId(), outcome.GetTraceId())
-	if outcome.GetConflicts() > 0 {
-		fmt.Fprintf(w, "decided anew %d times, because what it rested on had changed\n", outcome.GetConflicts())
+	fmt.Fprintf(w, "%-12s  %s\n%-12s  %s\n", "command_id", outcome.GetCommandId(), "trace_id", outcome.GetTraceId())
+	if n := outcome.GetConflicts(); n > 0 {
+		fmt.Fprintf(w, "decided anew %s, because what it rested on had changed\n", counted(int(n), "times"))
 	}
 	if d, ok := response.(withDecision); ok && d.GetDecision() != nil {
 		fmt.Fprintln(w)
@@ -77,9 +95,14 @@ func writeScalars(w io.Writer, response proto.Message) {
 			continue
 		}
 		if value := screen.FieldText(response.ProtoReflect(), string(f.Name())); value != "" && value != "false" {
-			fmt.Fprintf(w, "%-10s  %s\n", f.Name(), value)
+			fmt.Fprintf(w, "%-12s  %s\n", f.Name(), value)
 		}
 	}
+}
+
+// protoValue is a message as a value of reflection.
+func protoValue(m proto.Message) protoreflect.Value {
+	return protoreflect.ValueOfMessage(m.ProtoReflect())
 }
 
 // messages is a list of typed messages as messages.

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
 
+	"github.com/robson/robson/pkg/fault"
 	"github.com/robson/robson/pkg/rpc"
 )
 
@@ -21,6 +21,8 @@ type Options struct {
 	Token, TenantID string
 	// Addresses by service; a service without one: ROBSON_<SERVICE>_ADDRESS, the profile's, or the default.
 	Addresses map[string]string
+	// OnlyProfile takes everything from the profile, whatever the environment says: the stack is one's own.
+	OnlyProfile bool
 }
 
 // Client is the connections of one command line.
@@ -28,28 +30,35 @@ type Client struct {
 	token     string
 	tenant    uuid.UUID
 	addresses map[string]string
-	conns     map[string]*grpc.ClientConn
+	conns     map[string]*connection
 }
 
+// ErrNoToken means that there is no stack to be found, and none was named.
+var ErrNoToken = errors.New("no token, so no stack to ask: start one with `robson up`, or name one with --data-dir or ROBSON_TOKEN")
+
 // Open finds out where the services are and who calls. It connects to nothing yet.
-func Open(_ context.Context, o Options) (*Client, error) {
+func Open(o Options) (*Client, error) {
 	profile, err := LoadProfile(o.DataDir)
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{token: first(o.Token, os.Getenv("ROBSON_TOKEN"), profile.Token), addresses: map[string]string{}, conns: map[string]*grpc.ClientConn{}}
-	if c.token == "" {
-		return nil, fmt.Errorf("no token: start a stack with `robson up`, or set ROBSON_TOKEN or --token (looked for %s)", ProfilePath(o.DataDir))
+	env := os.Getenv
+	if o.OnlyProfile {
+		env = func(string) string { return "" }
 	}
-	if text := first(o.TenantID, os.Getenv("ROBSON_TENANT_ID"), profile.TenantID); text != "" {
+	c := &Client{token: first(o.Token, env("ROBSON_TOKEN"), profile.Token), addresses: map[string]string{}, conns: map[string]*connection{}}
+	if c.token == "" {
+		return nil, fmt.Errorf("%w (%s is not there)", ErrNoToken, ProfilePath(o.DataDir))
+	}
+	if text := first(o.TenantID, env("ROBSON_TENANT_ID"), profile.TenantID); text != "" {
 		c.tenant, err = uuid.Parse(text)
 		if err != nil {
-			return nil, fmt.Errorf("tenant %q is no UUID", text)
+			return nil, fault.InvalidField("--tenant-id", "%q is no UUID", text)
 		}
 	}
 	for service, address := range DefaultAddresses {
 		variable := "ROBSON_" + strings.ToUpper(service) + "_ADDRESS"
-		c.addresses[service] = first(o.Addresses[service], os.Getenv(variable), profile.Addresses[service], address)
+		c.addresses[service] = first(o.Addresses[service], env(variable), profile.Addresses[service], address)
 	}
 	return c, nil
 }
@@ -76,10 +85,11 @@ func (c *Client) Service(name string) (grpc.ClientConnInterface, error) {
 	if !known {
 		return nil, fmt.Errorf("there is no service %q", name)
 	}
-	conn, err := rpc.Dial(rpc.ClientConfig{Address: address, Token: c.token, Tenant: c.tenant})
+	dialed, err := rpc.Dial(rpc.ClientConfig{Address: address, Token: c.token, Tenant: c.tenant})
 	if err != nil {
 		return nil, err
 	}
+	conn := &connection{ClientConn: dialed, service: name, address: address}
 	c.conns[name] = conn
 	return conn, nil
 }
@@ -90,6 +100,6 @@ func (c *Client) Close() error {
 	for _, conn := range c.conns {
 		errs = append(errs, conn.Close())
 	}
-	c.conns = map[string]*grpc.ClientConn{}
+	c.conns = map[string]*connection{}
 	return errors.Join(errs...)
 }

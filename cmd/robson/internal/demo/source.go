@@ -16,6 +16,9 @@ import (
 	connectorv1 "github.com/robson/robson/proto/gen/go/robson/connector/v1"
 )
 
+// Auto is the market data that is found by itself: Binance's public endpoint, else the synthetic path.
+const Auto = "auto"
+
 const (
 	symbolBTC = "BTCUSDT"
 	symbolETH = "ETHUSDT"
@@ -25,8 +28,6 @@ const (
 	autoPatience = 2 * time.Second
 	// sourceBytesMax bounds what is read.
 	sourceBytesMax = 32 << 20
-	// chunkSize is how many bars go in one message.
-	chunkSize = 500
 )
 
 // The synthetic path: used where no recorded data can be had. The same on every machine.
@@ -42,6 +43,16 @@ type source struct {
 	path   string
 	origin string
 	klines []market.Kline
+}
+
+// CheckMarketData says what is wrong with the market data that a run is to be given, before anything is started for it.
+func CheckMarketData(ctx context.Context, path string) error {
+	if path == Auto {
+		return nil
+	}
+	s := source{path: path}
+	_, err := s.read(ctx)
+	return err
 }
 
 // read finds the klines: the file named, else the public endpoint, else the synthetic path.
@@ -143,53 +154,15 @@ func (d *Demo) loadMarketData(ctx context.Context) error {
 
 // loadKlines sends the bars. The ladder of depth is thin, so that a market order is filled in parts.
 func (d *Demo) loadKlines(ctx context.Context) (*connectorv1.MarketState, error) {
-	stream, err := d.paper.LoadMarket(ctx)
-	if err != nil {
-		return nil, err
-	}
-	header := &connectorv1.MarketHeader{
+	return market.Load(ctx, d.paper, &connectorv1.MarketHeader{
 		Symbol: symbolBTC, Source: &connectorv1.MarketHeader_Klines{Klines: &connectorv1.KlineSource{Origin: d.source.origin}},
 		Depth: []*connectorv1.DepthLevel{{Quantity: "0.2", OffsetTicks: 0}, {Quantity: "0.25", OffsetTicks: 100}, {Quantity: "100", OffsetTicks: 250}},
-	}
-	if err := stream.Send(&connectorv1.LoadMarketRequest{Part: &connectorv1.LoadMarketRequest_Header{Header: header}}); err != nil {
-		return closed(stream, err)
-	}
-	for from := 0; from < len(d.source.klines); from += chunkSize {
-		chunk := &connectorv1.KlineChunk{}
-		for _, k := range d.source.klines[from:min(from+chunkSize, len(d.source.klines))] {
-			chunk.Klines = append(chunk.Klines, &connectorv1.Kline{
-				OpenTime: timestamppb.New(k.OpenTime), CloseTime: timestamppb.New(k.CloseTime),
-				Open: k.Open.String(), High: k.High.String(), Low: k.Low.String(), Close: k.Close.String(), Volume: k.Volume.String(),
-			})
-		}
-		if err := stream.Send(&connectorv1.LoadMarketRequest{Part: &connectorv1.LoadMarketRequest_Klines{Klines: chunk}}); err != nil {
-			return closed(stream, err)
-		}
-	}
-	response, err := stream.CloseAndRecv()
-	return response.GetMarket(), err
+	}, d.source.klines)
 }
 
 // loadStandingMarket gives the second symbol a price that the demo does not move.
 func (d *Demo) loadStandingMarket(ctx context.Context) (*connectorv1.MarketState, error) {
-	stream, err := d.paper.LoadMarket(ctx)
-	if err != nil {
-		return nil, err
-	}
-	header := &connectorv1.MarketHeader{Symbol: symbolETH, Source: &connectorv1.MarketHeader_Synthetic{Synthetic: &connectorv1.SyntheticSource{
+	return market.Load(ctx, d.paper, &connectorv1.MarketHeader{Symbol: symbolETH, Source: &connectorv1.MarketHeader_Synthetic{Synthetic: &connectorv1.SyntheticSource{
 		Seed: syntheticSeed, StartPrice: "205.5", StartTime: timestamppb.New(d.source.klines[0].OpenTime), TickMs: 900_000, Ticks: 100, StepMax: 10,
-	}}}
-	if err := stream.Send(&connectorv1.LoadMarketRequest{Part: &connectorv1.LoadMarketRequest_Header{Header: header}}); err != nil {
-		return closed(stream, err)
-	}
-	response, err := stream.CloseAndRecv()
-	return response.GetMarket(), err
-}
-
-// closed finds why a stream broke: the answer says it, not the send.
-func closed(stream connectorv1.PaperService_LoadMarketClient, sendErr error) (*connectorv1.MarketState, error) {
-	if _, err := stream.CloseAndRecv(); err != nil {
-		return nil, err
-	}
-	return nil, sendErr
+	}}}, nil)
 }

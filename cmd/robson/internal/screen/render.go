@@ -14,6 +14,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/robson/robson/pkg/money"
 )
 
 // timeLayout shows times in UTC to the millisecond, all equally wide.
@@ -29,15 +31,33 @@ type Column struct {
 	decimal bool
 	// number aligns the Column right.
 	number bool
+	// average shows a decimal that was divided with at most averagePlaces places.
+	average bool
+	// id leaves out an id of zeros, which stands for none.
+	id bool
 }
 
-// col shows a field as text under a heading.
+// averagePlaces is how many places of a quotient a table shows, rounded half to even; JSON has them all.
+const averagePlaces = 8
+
+// noID is the id that stands for none.
+const noID = "00000000-0000-0000-0000-000000000000"
+
+// Col shows a field as text under a heading.
 func Col(field, title string) Column { return Column{field: field, title: title} }
 
-// dec shows a field as a decimal, aligned at the point.
+// ID shows a field as an id, empty where it stands for none.
+func ID(field, title string) Column { return Column{field: field, title: title, id: true} }
+
+// Avg shows a field that was divided, to averagePlaces places, aligned at the point.
+func Avg(field, title string) Column {
+	return Column{field: field, title: title, decimal: true, average: true}
+}
+
+// Dec shows a field as a decimal, exactly, aligned at the point.
 func Dec(field, title string) Column { return Column{field: field, title: title, decimal: true} }
 
-// num shows a field as a whole number.
+// Num shows a field as a whole number.
 func Num(field, title string) Column { return Column{field: field, title: title, number: true} }
 
 // JSON writes a message as the contract's JSON with the contract's field names, and a line end.
@@ -56,16 +76,39 @@ func Rows(w io.Writer, columns []Column, rows []proto.Message) {
 	for i, row := range rows {
 		cells[i] = make([]string, len(columns))
 		for j, c := range columns {
-			cells[i][j] = FieldText(row.ProtoReflect(), c.field)
+			cells[i][j] = c.text(row)
 		}
 	}
 	writeCells(w, columns, cells)
+}
+
+// text is a row's cell in the Column.
+func (c Column) text(row proto.Message) string {
+	value := FieldText(row.ProtoReflect(), c.field)
+	switch {
+	case c.id && value == noID:
+		return ""
+	case c.average:
+		return Round(value)
+	default:
+		return value
+	}
+}
+
+// Round shows an amount with at most averagePlaces places, rounded half to even.
+func Round(value string) string {
+	d, err := money.Parse(value)
+	if err != nil {
+		return value
+	}
+	return money.Format(d.RoundBank(averagePlaces))
 }
 
 // writeCells writes cells that are text already.
 func writeCells(w io.Writer, columns []Column, cells [][]string) {
 	t := table.NewWriter()
 	t.SetOutputMirror(w)
+	t.SuppressTrailingSpaces()
 	t.SetStyle(table.StyleLight)
 	t.Style().Options = table.Options{SeparateHeader: true}
 	t.Style().Box.PaddingLeft = ""

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 
 	"github.com/robson/robson/pkg/clock"
 )
@@ -29,9 +30,9 @@ func Healthy(ctx context.Context, address string) error {
 		}
 		if sleepErr := clock.Sleep(ctx, clock.System(), healthPause); sleepErr != nil {
 			if err == nil {
-				err = fmt.Errorf("it says %s", answer.GetStatus())
+				return fmt.Errorf("the service at %s says that it is %s", address, answer.GetStatus())
 			}
-			return fmt.Errorf("%s: %w", address, err)
+			return fmt.Errorf("no service answers at %s: %s", address, status.Convert(err).Message())
 		}
 	}
 }

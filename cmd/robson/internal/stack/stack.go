@@ -22,11 +22,13 @@ import (
 
 // Limits of starting and stopping a stack.
 const (
-	readyMax    = 60 * time.Second
-	stopMax     = 45 * time.Second
-	databaseDir = "postgres"
-	database    = "robson"
+	readyMax = 60 * time.Second
+	stopMax  = 45 * time.Second
+	database = "robson"
 )
+
+// DatabaseDir is the private PostgreSQL's place in a data directory.
+const DatabaseDir = "postgres"
 
 // startOrder is the order in which the services start, so that each finds those it talks to; they stop the other way.
 var startOrder = []string{client.Eventlog, client.Projector, client.Connector, client.Command}
@@ -50,10 +52,13 @@ type Stack struct {
 	cfg      Config
 	server   *private.Server
 	database string
-	group    *errgroup.Group
-	cancel   []context.CancelFunc
-	done     []chan struct{}
-	failed   context.Context //nolint:containedctx // ends when a service fails: the group's own
+	// listeners are those that no service has taken over yet.
+	listeners map[string]net.Listener
+	group     *errgroup.Group
+	cancel    []context.CancelFunc
+	done      []chan struct{}
+	failed    context.Context //nolint:containedctx // ends when a service fails: the group's own
+	told      bool            // the group's failure has been returned: it is not to be told twice
 }
 
 // Up starts everything and returns once every service answers. The caller stops it with Stop.
@@ -73,6 +78,10 @@ func Up(ctx context.Context, cfg Config) (*Stack, error) {
 
 // start brings everything up in order.
 func (s *Stack) start(ctx context.Context) error {
+	addresses, err := s.listen(ctx)
+	if err != nil {
+		return err
+	}
 	if err := s.startDatabase(ctx); err != nil {
 		return err
 	}
@@ -83,16 +92,13 @@ func (s *Stack) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	listeners, addresses, err := listen(ctx, s.cfg.Addresses)
-	if err != nil {
-		return err
-	}
 	s.group, s.failed = errgroup.WithContext(context.WithoutCancel(ctx))
 	for _, name := range startOrder {
 		settings := Settings{
-			Listener: listeners[name], DatabaseURL: s.database, TokenFile: secrets.tokenFile, ServiceToken: secrets.services[name],
+			Listener: s.listeners[name], DatabaseURL: s.database, TokenFile: secrets.tokenFile, ServiceToken: secrets.services[name],
 			Addresses: addresses, DataDir: s.cfg.DataDir, Logger: s.cfg.Logger.With("service", name), Clock: s.cfg.Clock,
 		}
+		delete(s.listeners, name)
 		s.run(name, settings)
 		if err := s.awaitReady(ctx, name, addresses[name]); err != nil {
 			return err
@@ -129,7 +135,7 @@ func (s *Stack) awaitReady(ctx context.Context, name, address string) error {
 		}
 		return nil
 	case <-s.failed.Done():
-		return s.group.Wait()
+		return s.failure()
 	}
 }
 
@@ -140,7 +146,7 @@ func (s *Stack) startDatabase(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	s.server, err = private.Start(ctx, private.Config{Dir: filepath.Join(s.cfg.DataDir, databaseDir), Logger: s.cfg.Logger})
+	s.server, err = private.Start(ctx, private.Config{Dir: filepath.Join(s.cfg.DataDir, DatabaseDir), Logger: s.cfg.Logger})
 	if err != nil {
 		return fmt.Errorf("start PostgreSQL: %w", err)
 	}
@@ -152,29 +158,37 @@ func (s *Stack) startDatabase(ctx context.Context) error {
 	if s.server.Adopted() {
 		how = "taken over from a run that was killed"
 	}
-	fmt.Fprintf(s.cfg.Out, "  %-10s %s, in %s\n", "postgresql", how, filepath.Join(s.cfg.DataDir, databaseDir))
+	fmt.Fprintf(s.cfg.Out, "  %-10s %s, in %s\n", "postgresql", how, filepath.Join(s.cfg.DataDir, DatabaseDir))
 	return nil
 }
 
 // listen opens every service's address first, so that one that is taken is told before anything starts.
-func listen(ctx context.Context, wanted map[string]string) (map[string]net.Listener, map[string]string, error) {
-	listeners, addresses := map[string]net.Listener{}, map[string]string{}
+func (s *Stack) listen(ctx context.Context) (map[string]string, error) {
+	s.listeners = map[string]net.Listener{}
+	addresses := map[string]string{}
 	var config net.ListenConfig
 	for _, name := range startOrder {
-		address := wanted[name]
+		address := s.cfg.Addresses[name]
 		if address == "" {
 			address = client.DefaultAddresses[name]
 		}
 		listener, err := config.Listen(ctx, "tcp", address)
 		if err != nil {
-			for _, opened := range listeners {
-				err = errors.Join(err, opened.Close())
-			}
-			return nil, nil, fmt.Errorf("listen for %s: %w (is another `robson up` running? --%s-listen takes another address)", name, err, name)
+			return nil, fmt.Errorf("listen for %s: %w (is another `robson up` running? --%s-listen takes another address)", name, err, name)
 		}
-		listeners[name], addresses[name] = listener, listener.Addr().String()
+		s.listeners[name], addresses[name] = listener, listener.Addr().String()
 	}
-	return listeners, addresses, nil
+	return addresses, nil
+}
+
+// failure waits for the services to end and gives their first failure, once.
+func (s *Stack) failure() error {
+	err := s.group.Wait()
+	if s.told {
+		return nil
+	}
+	s.told = err != nil
+	return err
 }
 
 // Wait returns when a service or the database fails, or when the context ends.
@@ -187,7 +201,7 @@ func (s *Stack) Wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	case <-s.failed.Done():
-		return s.group.Wait()
+		return s.failure()
 	case <-ended:
 		return fmt.Errorf("PostgreSQL has ended; its log is %s", s.server.LogFile())
 	}
@@ -197,6 +211,10 @@ func (s *Stack) Wait(ctx context.Context) error {
 func (s *Stack) Stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, stopMax)
 	defer cancel()
+	var errs []error
+	for _, listener := range s.listeners {
+		errs = append(errs, listener.Close())
+	}
 	for i := len(s.cancel) - 1; i >= 0; i-- {
 		s.cancel[i]()
 		select {
@@ -204,12 +222,15 @@ func (s *Stack) Stop(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
-	var errs []error
-	if s.group != nil && ctx.Err() == nil {
-		errs = append(errs, s.group.Wait())
+	switch {
+	case ctx.Err() != nil:
+		errs = append(errs, fmt.Errorf("the services did not stop within %s", stopMax))
+	case s.group != nil:
+		errs = append(errs, s.failure())
 	}
 	if s.server != nil {
-		errs = append(errs, s.server.Stop(ctx))
+		// The database is stopped in any case: what is committed is committed.
+		errs = append(errs, s.server.Stop(context.WithoutCancel(ctx)))
 	}
 	return errors.Join(errs...)
 }

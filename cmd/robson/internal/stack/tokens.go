@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -30,9 +31,12 @@ type credentials struct {
 	services  map[string]string
 	owner     string
 	tenantID  string
+	// others are entries of the token file that a person has added.
+	others []identity.Entry
 }
 
-// loadOrMint reads a data directory's tokens, or makes them once: one for each service, and the owner's, for one tenant.
+// loadOrMint reads a data directory's tokens and makes those that are missing: one for each service, and the owner's, for one
+// tenant. What is there stays as it is.
 func loadOrMint(dataDir string) (*credentials, error) {
 	c := &credentials{tokenFile: filepath.Join(dataDir, tokenFileName), services: map[string]string{}}
 	profile, err := client.LoadProfile(dataDir)
@@ -40,18 +44,20 @@ func loadOrMint(dataDir string) (*credentials, error) {
 		return nil, err
 	}
 	c.owner, c.tenantID = profile.Token, profile.TenantID
-	complete := c.owner != "" && c.tenantID != ""
+	listed, err := c.readTokenFile()
+	if err != nil {
+		return nil, err
+	}
+	complete := listed && c.owner != "" && c.tenantID != ""
 	for _, service := range identity.Services {
 		token, err := os.ReadFile(tokenPath(dataDir, service))
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			complete = false
-		case err != nil:
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("read token: %w", err)
 		}
 		c.services[service] = strings.TrimSpace(string(token))
+		complete = complete && c.services[service] != ""
 	}
-	if _, err := os.Stat(c.tokenFile); complete && err == nil {
+	if complete {
 		return c, nil
 	}
 	return c, c.mint(dataDir)
@@ -62,7 +68,34 @@ func tokenPath(dataDir, service string) string {
 	return filepath.Join(dataDir, tokenDirectory, service+".token")
 }
 
-// mint makes what is missing and writes the token file. The tenant, once made, stays.
+// readTokenFile learns what a profile that was lost said: for which tenant the owner's token was; and which tokens are others'.
+func (c *credentials) readTokenFile() (there bool, err error) {
+	data, err := os.ReadFile(c.tokenFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read token file: %w", err)
+	}
+	var file identity.File
+	if err := json.Unmarshal(data, &file); err != nil {
+		return false, fmt.Errorf("read token file %s: %w", c.tokenFile, err)
+	}
+	for _, entry := range file.Tokens {
+		switch {
+		case entry.Service != "":
+		case entry.Subject != ownerSubject:
+			c.others = append(c.others, entry)
+		case c.tenantID == "":
+			for tenant := range entry.Tenants {
+				c.tenantID = tenant
+			}
+		}
+	}
+	return true, nil
+}
+
+// mint makes what is missing and writes the token file, and last the profile. The tenant, once made, stays.
 func (c *credentials) mint(dataDir string) error {
 	if err := os.MkdirAll(filepath.Join(dataDir, tokenDirectory), 0o700); err != nil {
 		return fmt.Errorf("make token directory: %w", err)
@@ -72,22 +105,27 @@ func (c *credentials) mint(dataDir string) error {
 	}
 	var file identity.File
 	for _, service := range identity.Services {
+		if c.services[service] == "" {
+			token, err := identity.NewToken()
+			if err != nil {
+				return err
+			}
+			if err := os.WriteFile(tokenPath(dataDir, service), []byte(token+"\n"), 0o600); err != nil {
+				return fmt.Errorf("write token: %w", err)
+			}
+			c.services[service] = token
+		}
+		file.Tokens = append(file.Tokens, identity.Entry{SHA256: identity.HashToken(c.services[service]), Service: service})
+	}
+	if c.owner == "" {
 		token, err := identity.NewToken()
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(tokenPath(dataDir, service), []byte(token+"\n"), 0o600); err != nil {
-			return fmt.Errorf("write token: %w", err)
-		}
-		c.services[service] = token
-		file.Tokens = append(file.Tokens, identity.Entry{SHA256: identity.HashToken(token), Service: service})
+		c.owner = token
 	}
-	owner, err := identity.NewToken()
-	if err != nil {
-		return err
-	}
-	c.owner = owner
-	file.Tokens = append(file.Tokens, identity.Entry{SHA256: identity.HashToken(owner), Subject: ownerSubject, Tenants: map[string][]string{c.tenantID: allPermissions}})
+	file.Tokens = append(file.Tokens, identity.Entry{SHA256: identity.HashToken(c.owner), Subject: ownerSubject, Tenants: map[string][]string{c.tenantID: allPermissions}})
+	file.Tokens = append(file.Tokens, c.others...)
 	if err := file.Save(c.tokenFile); err != nil {
 		return err
 	}

@@ -1,0 +1,46 @@
+package market
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	connectorv1 "github.com/robson/robson/proto/gen/go/robson/connector/v1"
+)
+
+// chunkSize is how many bars go in one message.
+const chunkSize = 500
+
+// Load gives a symbol of the paper venue the path that the header describes; bars follow it, for a header that says so.
+func Load(ctx context.Context, paper connectorv1.PaperServiceClient, header *connectorv1.MarketHeader, klines []Kline) (*connectorv1.MarketState, error) {
+	stream, err := paper.LoadMarket(ctx)
+	if err != nil {
+		return nil, err
+	}
+	parts := []*connectorv1.LoadMarketRequest{{Part: &connectorv1.LoadMarketRequest_Header{Header: header}}}
+	for from := 0; from < len(klines); from += chunkSize {
+		chunk := &connectorv1.KlineChunk{}
+		for _, k := range klines[from:min(from+chunkSize, len(klines))] {
+			chunk.Klines = append(chunk.Klines, k.proto())
+		}
+		parts = append(parts, &connectorv1.LoadMarketRequest{Part: &connectorv1.LoadMarketRequest_Klines{Klines: chunk}})
+	}
+	for _, part := range parts {
+		if sendErr := stream.Send(part); sendErr != nil {
+			// Why the stream broke is what the answer says, not the send.
+			if _, err := stream.CloseAndRecv(); err != nil {
+				return nil, err
+			}
+			return nil, sendErr
+		}
+	}
+	response, err := stream.CloseAndRecv()
+	return response.GetMarket(), err
+}
+
+func (k Kline) proto() *connectorv1.Kline {
+	return &connectorv1.Kline{
+		OpenTime: timestamppb.New(k.OpenTime), CloseTime: timestamppb.New(k.CloseTime),
+		Open: k.Open.String(), High: k.High.String(), Low: k.Low.String(), Close: k.Close.String(), Volume: k.Volume.String(),
+	}
+}
