@@ -94,9 +94,8 @@ func someValue(t *testing.T, f protoreflect.FieldDescriptor, fresh func() protor
 // someString is a text as the field's form and rules want it.
 func someString(t *testing.T, f protoreflect.FieldDescriptor, path string) string {
 	t.Helper()
-	options, _ := proto.GetExtension(f.Options(), optionsv1.E_Field).(*optionsv1.Field)
 	rules := stringRules(f)
-	switch options.GetFormat() {
+	switch fieldOptions(f).GetFormat() {
 	case optionsv1.FieldFormat_FIELD_FORMAT_DECIMAL:
 		return someDecimal(seedOf(path), strings.HasPrefix(rules.GetPattern(), "^-?"))
 	case optionsv1.FieldFormat_FIELD_FORMAT_UUID:
@@ -124,11 +123,10 @@ func someString(t *testing.T, f protoreflect.FieldDescriptor, path string) strin
 
 // stringRules are the contract's rules for a text, or for the texts of a list.
 func stringRules(f protoreflect.FieldDescriptor) *validate.StringRules {
-	rules, _ := proto.GetExtension(f.Options(), validate.E_Field).(*validate.FieldRules)
 	if f.IsList() {
-		return rules.GetRepeated().GetItems().GetString()
+		return fieldRules(f).GetRepeated().GetItems().GetString()
 	}
-	return rules.GetString()
+	return fieldRules(f).GetString()
 }
 
 // seedOf is a number that follows from a path.

@@ -95,3 +95,45 @@ func FuzzCanonical(f *testing.F) {
 		require.Equal(t, once, twice)
 	})
 }
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	for _, in := range []string{"0", "-0.0", "1.10", "12345678901234567890.123456789012345678", "0.10000000000000000000000000000"} {
+		d, err := money.Parse(in)
+		require.NoError(t, err, in)
+		require.True(t, decimal.RequireFromString(in).Equal(d), in)
+	}
+	for in, says := range map[string]string{
+		"": "plain notation", "-": "plain notation", "1e3": "plain notation", "+1": "plain notation", "1.": "plain notation", ".1": "plain notation",
+		"0x1": "plain notation", "NaN": "plain notation", "٣": "plain notation", "1_000": "plain notation", "00": "leading zeros",
+		"123456789012345678901": "before the point", "0.1234567890123456789": "after the point",
+	} {
+		_, err := money.Parse(in)
+		require.ErrorContains(t, err, says, in)
+	}
+}
+
+// TestParse_agrees_with_Canonical: they take the same texts, and give the same amount in the same form.
+func TestParse_agrees_with_Canonical(t *testing.T) {
+	t.Parallel()
+	text := rapid.StringMatching(`-?[0-9]{0,22}\.?[0-9]{0,20}0{0,3}(e1)?`)
+	rapid.Check(t, func(t *rapid.T) {
+		s := text.Draw(t, "text")
+		d, parseErr := money.Parse(s)
+		canonical, err := money.Canonical(s)
+		require.Equal(t, parseErr == nil, err == nil, s)
+		if err == nil {
+			require.Equal(t, money.Format(d), canonical)
+		}
+	})
+}
+
+func TestRound18(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"0.0000000000000000005": "0", "0.0000000000000000015": "0.000000000000000002", "0.00000000000000000051": "0.000000000000000001",
+		"-0.0000000000000000025": "-0.000000000000000002", "1.5": "1.5",
+	} {
+		require.Equal(t, want, money.Format(money.Round18(decimal.RequireFromString(in))), in)
+	}
+}
