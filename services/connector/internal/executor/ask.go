@@ -16,21 +16,22 @@ import (
 // asking is the one asking about an order that goes on in this process.
 type asking struct {
 	done     chan struct{}
-	position int64
-	err      error
+	position int64 // of what was found out; set before done is closed
 }
 
 // await finds out what became of an order, or gives its state when the caller's time is over; the asking goes on.
 func (e *Executor) await(ctx context.Context, t *task, result Result) (Result, error) {
-	a, err := e.ask(t)
+	a, err := e.ask(t) //nolint:contextcheck // the asking goes on when its caller has gone
 	if err != nil {
 		return result, err
 	}
+	almostOver, stop := e.almostOver(ctx)
+	defer stop()
 	select {
 	case <-a.done:
 	case <-ctx.Done():
 		return result, context.Cause(ctx)
-	case <-e.almostOver(ctx):
+	case <-almostOver:
 	}
 	var position int64
 	select {
@@ -46,23 +47,24 @@ func (e *Executor) await(ctx context.Context, t *task, result Result) (Result, e
 const answerReserve = 500 * time.Millisecond
 
 // almostOver fires when the caller's deadline is near; never, if it has none.
-func (e *Executor) almostOver(ctx context.Context) <-chan time.Time {
+func (e *Executor) almostOver(ctx context.Context) (fires <-chan time.Time, stop func()) {
 	deadline, bounded := ctx.Deadline()
 	if !bounded {
-		return nil
+		return nil, func() {}
 	}
-	return e.clock.NewTimer(max(0, deadline.Sub(e.clock.Now())-answerReserve)).C()
+	timer := e.clock.NewTimer(max(0, deadline.Sub(e.clock.Now())-answerReserve))
+	return timer.C(), func() { timer.Stop() }
 }
 
 // ask begins to ask about an order, unless this process is at it already.
 func (e *Executor) ask(t *task) (*asking, error) {
-	ctx, err := e.background(t.tenant, t.order.Origin.Trace)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	ctx, err := e.backgroundLocked(t.tenant, t.order.Origin.Trace)
 	if err != nil {
 		return nil, err
 	}
-	key := t.tenant.String() + "/" + t.order.ID.String()
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	key := t.key()
 	if a, ok := e.asking[key]; ok {
 		return a, nil
 	}
@@ -70,12 +72,13 @@ func (e *Executor) ask(t *task) (*asking, error) {
 	e.asking[key] = a
 	e.running.Go(func() {
 		defer close(a.done)
-		a.position, a.err = e.askUntilKnown(ctx, t)
-		if a.err != nil && ctx.Err() == nil {
-			e.log.WarnContext(ctx, "order still unresolved", "order_id", t.order.ID, "error", a.err)
+		position, err := e.askUntilKnown(ctx, t)
+		if err != nil && ctx.Err() == nil {
+			e.log.WarnContext(ctx, "order still unresolved", "order_id", t.order.ID, "error", err)
 		}
 		e.mu.Lock()
 		defer e.mu.Unlock()
+		a.position = position
 		delete(e.asking, key)
 	})
 	return a, nil

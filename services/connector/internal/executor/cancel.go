@@ -9,6 +9,7 @@ import (
 	"github.com/robson/robson/pkg/fault"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
 	"github.com/robson/robson/services/connector/internal/fact"
+	"github.com/robson/robson/services/connector/internal/line"
 	"github.com/robson/robson/services/connector/internal/venue"
 )
 
@@ -29,16 +30,24 @@ func (e *Executor) Cancel(ctx context.Context, orderID string) (*projectorv1.Ord
 	if err != nil {
 		return nil, err
 	}
-	position, err := e.cancelUntilEnded(background, t)
-	if errors.Is(err, errAsk) {
+	for try := 1; ; try++ {
+		position, err := e.cancelUntilEnded(background, t) //nolint:contextcheck // what is claimed goes on when its caller has gone
+		if err == nil {
+			return e.ledger.Order(ctx, orderID, position)
+		}
+		if !errors.Is(err, errAsk) {
+			return nil, err
+		}
 		result, err := e.await(ctx, t, Result{})
-		return result.Order, err
+		if err != nil || !isOpen(result.Order) || try == e.config.CancelTries {
+			return result.Order, err
+		}
+		// It was not open when the cancel came, and now it is: the cancel overtook the placing.
 	}
-	if err != nil {
-		return nil, err
-	}
-	return e.ledger.Order(ctx, orderID, position)
 }
+
+// isOpen says whether an order is known to be open at the venue, with nothing about it unresolved.
+func isOpen(row *projectorv1.Order) bool { return !hasEnded(row) && !isUnresolved(row) }
 
 // cancelUntilEnded sends cancels until one is answered. Sending a cancel again can do no harm: it names one order, by
 // an id that no other order of ours will ever have.
@@ -79,7 +88,7 @@ func (e *Executor) cancelOnce(ctx context.Context, t *task) (position int64, aga
 		return 0, false, errAsk // it is not open; asking tells whether it was filled, canceled, or is not there yet
 	case errors.As(err, &limited):
 		_, recordErr := e.ledger.Record(ctx, fact.RateLimited(request, limited))
-		return 0, false, errors.Join(venueFault("cancel order", err), recordErr)
+		return 0, false, errors.Join(line.Fault("cancel order", err), recordErr)
 	case errors.Is(err, venue.ErrNotSent):
 		return 0, true, err
 	case !venue.IsUncertain(err):
@@ -114,5 +123,5 @@ func (e *Executor) cancelRefused(ctx context.Context, request fact.Request, err 
 	if recordErr != nil {
 		recordErr = fmt.Errorf("record refused cancel: %w", recordErr)
 	}
-	return errors.Join(venueFault("cancel order", err), recordErr)
+	return errors.Join(line.Fault("cancel order", err), recordErr)
 }

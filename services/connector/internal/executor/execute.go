@@ -16,6 +16,7 @@ import (
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
 	"github.com/robson/robson/services/connector/internal/fact"
+	"github.com/robson/robson/services/connector/internal/line"
 	"github.com/robson/robson/services/connector/internal/venue"
 )
 
@@ -128,7 +129,7 @@ func (e *Executor) claim(ctx context.Context, t *task, intent *projectorv1.Inten
 func (e *Executor) claimRequest(ctx context.Context, t *task, intent *projectorv1.Intent, attempt int32) (*eventlogv1.AppendRequest, error) {
 	at, err := t.lines.Market.MarketTime(ctx, intent.GetSymbol())
 	if err != nil {
-		return nil, venueFault("time of the market", err)
+		return nil, line.Fault("time of the market", err)
 	}
 	claim := &eventv1.OrderSubmitted{
 		OrderId: t.order.ID.String(), AccountId: intent.GetAccountId(), PositionId: intent.GetPositionId(), IntentId: intent.GetIntentId(),

@@ -62,21 +62,27 @@ type Executor struct {
 	ledger *ledger.Ledger
 	desk   *line.Desk
 	config Config
+	meters *metrics
 
 	mu      sync.Mutex
 	stop    context.CancelFunc
 	root    context.Context //nolint:containedctx // the life of the background work, ended by Stop
 	running sync.WaitGroup
 	asking  map[string]*asking
+	sending map[string]bool // what this process is about to send or hear of: the sweep leaves it alone
 }
 
 // New makes an executor. Execute and the others work once it is started.
-func New(log *slog.Logger, clk clock.Clock, books *ledger.Ledger, desk *line.Desk, config Config) *Executor {
-	return &Executor{log: log, clock: clk, ledger: books, desk: desk, config: config.withDefaults(), asking: map[string]*asking{}}
+func New(log *slog.Logger, clk clock.Clock, books *ledger.Ledger, desk *line.Desk, config Config) (*Executor, error) {
+	meters, err := newMetrics()
+	if err != nil {
+		return nil, err
+	}
+	return &Executor{log: log, clock: clk, ledger: books, desk: desk, config: config.withDefaults(), asking: map[string]*asking{}, sending: map[string]bool{}, meters: meters}, nil
 }
 
 // Start begins the sweep for unresolved orders.
-func (e *Executor) Start(ctx context.Context) error {
+func (e *Executor) Start(ctx context.Context) error { //nolint:contextcheck // its work ends by Stop, not with the one who starts it
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.root != nil {
@@ -99,12 +105,13 @@ func (e *Executor) Started() bool {
 func (e *Executor) Stop() {
 	e.mu.Lock()
 	stop := e.stop
-	e.mu.Unlock()
-	if stop == nil {
-		return
+	if stop != nil {
+		stop() // under the lock: whoever begins work after this sees it, whoever did before is waited for
 	}
-	stop()
-	e.running.Wait()
+	e.mu.Unlock()
+	if stop != nil {
+		e.running.Wait()
+	}
 }
 
 // task is one order with all that is needed to deal with it.
@@ -116,6 +123,11 @@ type task struct {
 	claimedAt time.Time
 }
 
+// key names the order among those of all tenants.
+func (t *task) key() string { return orderKey(t.tenant, t.order.ID.String()) }
+
+func orderKey(tenant uuid.UUID, orderID string) string { return tenant.String() + "/" + orderID }
+
 // errStopped says that the executor is not running.
 var errStopped = fault.New(fault.Unavailable, "EXECUTOR_STOPPED", "the connector is not running")
 
@@ -123,6 +135,10 @@ var errStopped = fault.New(fault.Unavailable, "EXECUTOR_STOPPED", "the connector
 func (e *Executor) background(tenant, trace uuid.UUID) (context.Context, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.backgroundLocked(tenant, trace)
+}
+
+func (e *Executor) backgroundLocked(tenant, trace uuid.UUID) (context.Context, error) {
 	if e.root == nil || e.root.Err() != nil {
 		return nil, errStopped
 	}

@@ -2,7 +2,6 @@ package executor
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"testing"
@@ -39,7 +38,7 @@ type bench struct {
 	books *ledgertest.Books
 	paper *paper.Venue
 	desk  *line.Desk
-	ctx   context.Context //nolint:containedctx // the test's own
+	ctx   context.Context
 }
 
 // quick makes uncertain orders end soon: the venue refuses requests that are older than this.
@@ -71,9 +70,10 @@ func setup(t *testing.T) *bench {
 // replica is another executor on the same log and venue.
 func (b *bench) replica() *Executor {
 	b.t.Helper()
-	e := New(slog.New(slog.DiscardHandler), clock.System(), b.books.Ledger(), b.desk, Config{
+	e, err := New(slog.New(slog.DiscardHandler), clock.System(), b.books.Ledger(), b.desk, Config{
 		AskFirst: 10 * time.Millisecond, AskMax: 50 * time.Millisecond, SweepEvery: 20 * time.Millisecond, Young: 100 * time.Millisecond,
 	})
+	require.NoError(b.t, err)
 	require.NoError(b.t, e.Start(b.t.Context()))
 	require.NoError(b.t, e.Start(b.t.Context()))
 	require.True(b.t, e.Started())
@@ -550,7 +550,7 @@ func TestResolve(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, projectorv1.OrderStatus_ORDER_STATUS_CANCELED, row.GetStatus())
 	require.NoError(t, b.CatchUp(b.ctx, projectiontest.Spot.String()))
-	ended, _ := b.entry(projectiontest.Long("q"))
+	ended, _ := b.entry(projectiontest.Short("q"))
 	_, err = b.EndIntent(b.ctx, ended, "expired")
 	require.NoError(t, err)
 	row, err = b.Resolve(b.ctx, event.OrderID(ended, 1).String())
@@ -581,21 +581,10 @@ func TestExecutor_Stopped(t *testing.T) {
 	_, err := b.Execute(b.ctx, intent, 1)
 	require.True(t, fault.Is(err, fault.Unavailable))
 	require.Zero(t, b.placed(projectiontest.Spot, order), "it claims, and does not send what nobody could follow up")
-	never := New(nil, clock.System(), b.books.Ledger(), b.desk, Config{})
+	never, err := New(nil, clock.System(), b.books.Ledger(), b.desk, Config{})
+	require.NoError(t, err)
 	never.Stop()
 	require.False(t, never.Started())
 	_, err = never.Cancel(b.ctx, order.String())
 	require.Error(t, err)
-}
-
-func TestVenueFault(t *testing.T) {
-	t.Parallel()
-	for want, err := range map[fault.Kind]error{
-		fault.Exhausted:   &venue.RateLimitedError{},
-		fault.Refused:     venue.ErrNoPrice,
-		fault.Invalid:     venue.ErrInvalidSymbol,
-		fault.Unavailable: errors.New("anything else"),
-	} {
-		require.True(t, fault.Is(VenueFault("try", err), want))
-	}
 }

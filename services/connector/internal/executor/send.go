@@ -17,16 +17,9 @@ func (e *Executor) send(ctx context.Context, t *task, order venue.NewOrder, clai
 	if err != nil {
 		return Result{}, err
 	}
-	sending, cancel := context.WithTimeout(background, e.config.SendTimeout)
-	placed, err := t.lines.Trading.Place(sending, order)
-	cancel()
-
-	var position int64
-	if err == nil {
-		position, err = e.accepted(background, t, placed)
-	} else {
-		position, err = e.notAccepted(background, t, err)
-	}
+	e.mark(t, true)
+	position, err := e.sendOnce(background, t, order) //nolint:contextcheck // what is claimed goes on when its caller has gone
+	e.mark(t, false)
 	switch {
 	case errors.Is(err, errAsk), errors.Is(err, line.ErrTradesMissing):
 		return e.await(ctx, t, Result{Sent: true})
@@ -36,6 +29,29 @@ func (e *Executor) send(ctx context.Context, t *task, order venue.NewOrder, clai
 	}
 	row, err := e.ledger.Order(ctx, t.order.ID.String(), max(position, claimed))
 	return Result{Order: row, Sent: true}, err
+}
+
+// mark says whether an order's request is on its way.
+func (e *Executor) mark(t *task, sending bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if sending {
+		e.sending[t.key()] = true
+		return
+	}
+	delete(e.sending, t.key())
+}
+
+// sendOnce is the one place from which an order leaves the house.
+func (e *Executor) sendOnce(background context.Context, t *task, order venue.NewOrder) (int64, error) {
+	sending, cancel := context.WithTimeout(background, e.config.SendTimeout)
+	placed, err := t.lines.Trading.Place(sending, order)
+	cancel()
+	e.meters.placed(background, err)
+	if err != nil {
+		return e.notAccepted(background, t, err)
+	}
+	return e.accepted(background, t, placed)
 }
 
 // errAsk says that what became of the request has to be found out by asking.

@@ -2,6 +2,8 @@ package executor
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/google/uuid"
 
@@ -24,17 +26,19 @@ func (e *Executor) sweepForever(ctx context.Context) {
 	}
 }
 
+// sweep goes on where it can: one tenant or order that cannot be dealt with now does not hold up the others.
 func (e *Executor) sweep(ctx context.Context) error {
 	tenants, err := e.ledger.Tenants(ctx)
 	if err != nil {
 		return err
 	}
+	var failed error
 	for _, tenant := range tenants {
 		if err := e.sweepTenant(identity.WithTenant(ctx, tenant), tenant); err != nil {
-			return err
+			failed = errors.Join(failed, fmt.Errorf("tenant %s: %w", tenant, err))
 		}
 	}
-	return nil
+	return failed
 }
 
 func (e *Executor) sweepTenant(ctx context.Context, tenant uuid.UUID) error {
@@ -42,21 +46,28 @@ func (e *Executor) sweepTenant(ctx context.Context, tenant uuid.UUID) error {
 	if err != nil {
 		return err
 	}
+	var failed error
 	for _, row := range rows {
 		young := e.clock.Now().Sub(row.GetUpdatedAt().AsTime()) < e.config.Young
-		if !isAbandoned(row) || young || e.isAsking(tenant, row.GetOrderId()) {
+		if !isAbandoned(row) || young || e.isBusyWith(tenant, row.GetOrderId()) {
 			continue
 		}
-		t, err := e.taskOf(ctx, row)
-		if err != nil {
-			return err
-		}
-		e.flagCrash(ctx, t, row)
-		if _, err := e.ask(t); err != nil {
-			return err
+		if err := e.pickUp(ctx, row); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("order %s: %w", row.GetOrderId(), err))
 		}
 	}
-	return nil
+	return failed
+}
+
+// pickUp begins to ask about an order that nobody else asks about.
+func (e *Executor) pickUp(ctx context.Context, row *projectorv1.Order) error {
+	t, err := e.taskOf(ctx, row)
+	if err != nil {
+		return err
+	}
+	e.flagCrash(ctx, t, row)
+	_, err = e.ask(t) //nolint:contextcheck // the asking lives as long as the executor
+	return err
 }
 
 // isAbandoned says whether nobody knows whether the venue took a claimed order in. What it knows, its stream tells.
@@ -96,9 +107,11 @@ func (e *Executor) CatchUp(ctx context.Context, account string) error {
 	return nil
 }
 
-func (e *Executor) isAsking(tenant uuid.UUID, orderID string) bool {
+// isBusyWith says whether this process is sending an order or asking about it.
+func (e *Executor) isBusyWith(tenant uuid.UUID, orderID string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	_, ok := e.asking[tenant.String()+"/"+orderID]
-	return ok
+	key := orderKey(tenant, orderID)
+	_, asking := e.asking[key]
+	return asking || e.sending[key]
 }

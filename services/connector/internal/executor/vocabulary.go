@@ -1,10 +1,8 @@
 package executor
 
 import (
-	"errors"
 	"strings"
 
-	"github.com/robson/robson/pkg/fault"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
 	"github.com/robson/robson/services/connector/internal/venue"
@@ -59,24 +57,3 @@ func sideEffect(intent *projectorv1.Intent, product venue.Product) venue.SideEff
 		return venue.AutoRepay
 	}
 }
-
-// venueFault gives a venue's error a kind for callers.
-func venueFault(doing string, err error) error {
-	var rejected *venue.RejectedError
-	var limited *venue.RateLimitedError
-	switch {
-	case errors.As(err, &limited):
-		return fault.Wrap(err, fault.Exhausted, "VENUE_RATE_LIMIT", "%s", doing).WithRetryAfter(limited.RetryAfter)
-	case errors.As(err, &rejected):
-		return fault.Wrap(err, fault.Refused, "VENUE_REJECTED", "%s", doing)
-	case errors.Is(err, venue.ErrInvalidSymbol):
-		return fault.Wrap(err, fault.Invalid, "UNKNOWN_SYMBOL", "%s", doing).WithField("symbol", "the venue lists no such symbol")
-	case errors.Is(err, venue.ErrNoPrice):
-		return fault.Wrap(err, fault.Refused, "NO_PRICE", "%s", doing)
-	default:
-		return fault.Wrap(err, fault.Unavailable, "VENUE_UNAVAILABLE", "%s", doing)
-	}
-}
-
-// VenueFault gives a venue's error a kind for callers.
-func VenueFault(doing string, err error) error { return venueFault(doing, err) }

@@ -101,6 +101,22 @@ func UnknownOrder(account uuid.UUID, o venue.Order, at time.Time) Fact {
 	}, at, Origin{}, identity)
 }
 
+// UnknownTrade says that an order which is none of ours has traded: it moves the account's balances, and no position.
+func UnknownTrade(account uuid.UUID, o venue.Order, trade venue.Trade, at time.Time) Fact {
+	entity := fmt.Sprintf("exchange_trade:%s/%d/%d", trade.Symbol, trade.OrderID, trade.TradeID)
+	identity := fmt.Sprintf("DISCREPANCY_DETECTED/%s/unknown_trade/%s", account, entity)
+	return record(accountStream(account), &eventv1.DiscrepancyDetected{
+		DiscrepancyId: event.FactCommandID("discrepancy_id:" + identity).String(), AccountId: account.String(),
+		Kind: eventv1.DiscrepancyKind_DISCREPANCY_KIND_UNKNOWN_TRADE, Entity: entity, Severity: eventv1.Severity_SEVERITY_WARNING,
+		Resolution: eventv1.Resolution_RESOLUTION_NEEDS_OPERATOR,
+		Actual: map[string]string{
+			"symbol": trade.Symbol, "exchange_order_id": exchangeID(o), "exchange_trade_id": strconv.FormatInt(int64(trade.TradeID), 10),
+			"client_order_id": string(o.ClientOrderID), "side": string(trade.Side), "price": money.Format(trade.Price),
+			"quantity": money.Format(trade.Quantity), "fee": money.Format(trade.Fee), "fee_asset": trade.FeeAsset,
+		},
+	}, at, Origin{}, identity)
+}
+
 // Connected says that the account's stream stands.
 func Connected(account uuid.UUID, environment eventv1.Environment, c venue.Connected, reconnects int, at time.Time) Fact {
 	return record(accountStream(account), &eventv1.ExchangeConnected{

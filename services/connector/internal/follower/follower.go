@@ -28,6 +28,7 @@ type follower struct {
 	catchUp     func(ctx context.Context, account string) error
 	environment eventv1.Environment
 	holder      string
+	meters      *metrics
 
 	after      venue.Cursor
 	connection string
@@ -37,18 +38,28 @@ type follower struct {
 // CheckpointName names an account's worker.
 func CheckpointName(account uuid.UUID) string { return "user-stream/" + account.String() }
 
-// run follows until ctx ends, through every failure.
+// run follows until ctx ends, through every failure. The pauses grow as long as nothing gets through: what cannot be
+// recorded stays at the head of the stream, and each try leaves its connection in the log.
 func (f *follower) run(ctx context.Context) {
+	pause := f.config.RetryDelay
 	for {
+		before := f.after
 		err := f.turn(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		if err != nil {
-			f.log.WarnContext(ctx, "account stream interrupted", "account_id", f.account, "cursor", int64(f.after), "error", err)
+			f.meters.interrupted(ctx)
+			f.log.ErrorContext(ctx, "account stream interrupted", "account_id", f.account, "cursor", int64(f.after), "error", err)
 		}
-		if clock.Sleep(ctx, f.clock, f.config.RetryDelay) != nil {
+		if err == nil || f.after != before {
+			pause = f.config.RetryDelay
+		}
+		if clock.Sleep(ctx, f.clock, pause) != nil {
 			return
+		}
+		if err != nil {
+			pause = min(2*pause, f.config.RetryDelayMax)
 		}
 	}
 }
@@ -211,7 +222,7 @@ type Sampled struct {
 func SampleBalances(ctx context.Context, books *ledger.Ledger, account uuid.UUID, lines line.Lines) (Sampled, error) {
 	sheet, err := lines.Wallets.Balances(ctx)
 	if err != nil {
-		return Sampled{}, fmt.Errorf("sample balances: %w", err)
+		return Sampled{}, line.Fault("ask for balances", err)
 	}
 	sample := fact.Sample{
 		Account: account, Run: "poll/" + uuid.NewString(), At: sheet.Time, Source: eventv1.SampleSource_SAMPLE_SOURCE_REST_ACCOUNT,

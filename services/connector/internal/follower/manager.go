@@ -25,7 +25,8 @@ type Config struct {
 	// DiscoverEvery is how often new accounts are looked for. Default 2 s.
 	DiscoverEvery time.Duration
 	// RetryDelay is the pause before an interrupted stream, or a lease that another holds, is tried again. Default 500 ms.
-	RetryDelay time.Duration
+	// It doubles while nothing gets through, up to RetryDelayMax, default 30 s.
+	RetryDelay, RetryDelayMax time.Duration
 	// LeaseTTL is how long an account stays with a connector that has died. Default 5 s.
 	LeaseTTL time.Duration
 	// SampleEvery is how often balances are sampled besides what the stream tells. Default 1 min.
@@ -42,6 +43,7 @@ func (c Config) withDefaults() Config {
 	}
 	set(&c.DiscoverEvery, 2*time.Second)
 	set(&c.RetryDelay, 500*time.Millisecond)
+	set(&c.RetryDelayMax, 30*time.Second)
 	set(&c.LeaseTTL, 5*time.Second)
 	set(&c.SampleEvery, time.Minute)
 	if c.AccountsMax == 0 {
@@ -59,6 +61,7 @@ type Manager struct {
 	catchUp func(ctx context.Context, account string) error
 	config  Config
 	holder  string
+	meters  *metrics
 
 	mu        sync.Mutex
 	root      context.Context //nolint:containedctx // the life of the followers, ended by Stop
@@ -68,15 +71,19 @@ type Manager struct {
 }
 
 // New makes a manager. CatchUp asks about every live order of an account.
-func New(log *slog.Logger, clk clock.Clock, books *ledger.Ledger, desk *line.Desk, catchUp func(ctx context.Context, account string) error, config Config) *Manager {
+func New(log *slog.Logger, clk clock.Clock, books *ledger.Ledger, desk *line.Desk, catchUp func(ctx context.Context, account string) error, config Config) (*Manager, error) {
+	meters, err := newMetrics()
+	if err != nil {
+		return nil, err
+	}
 	return &Manager{
 		log: log, clock: clk, ledger: books, desk: desk, catchUp: catchUp, config: config.withDefaults(),
-		holder: uuid.NewString(), following: map[string]bool{},
-	}
+		holder: uuid.NewString(), meters: meters, following: map[string]bool{},
+	}, nil
 }
 
 // Start begins to look for accounts and to follow them.
-func (m *Manager) Start(ctx context.Context) error {
+func (m *Manager) Start(ctx context.Context) error { //nolint:contextcheck // its work ends by Stop, not with the one who starts it
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.root != nil {
@@ -99,12 +106,13 @@ func (m *Manager) Started() bool {
 func (m *Manager) Stop() {
 	m.mu.Lock()
 	stop := m.stop
-	m.mu.Unlock()
-	if stop == nil {
-		return
+	if stop != nil {
+		stop() // under the lock: Ensure begins nothing after this, and what it began before is waited for
 	}
-	stop()
-	m.running.Wait()
+	m.mu.Unlock()
+	if stop != nil {
+		m.running.Wait()
+	}
 }
 
 func (m *Manager) discoverForever(ctx context.Context) {
@@ -131,7 +139,7 @@ func (m *Manager) discover(ctx context.Context) error {
 			continue // the others do not wait for it
 		}
 		for _, account := range accounts {
-			m.Ensure(tenant, account)
+			m.Ensure(tenant, account) //nolint:contextcheck // following lives as long as the manager
 		}
 	}
 	return failed
@@ -160,7 +168,7 @@ func (m *Manager) Ensure(tenant uuid.UUID, account *projectorv1.Account) {
 	m.following[key] = true
 	f := &follower{
 		translator: newTranslator(id, lines, m.ledger), log: m.log, clock: m.clock, config: m.config, catchUp: m.catchUp,
-		environment: account.GetEnvironment(), holder: m.holder,
+		environment: account.GetEnvironment(), holder: m.holder, meters: m.meters,
 	}
 	ctx := identity.WithTenant(m.root, tenant)
 	m.running.Go(func() { f.run(ctx) })

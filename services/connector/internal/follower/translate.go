@@ -58,12 +58,19 @@ func (t *translator) execution(ctx context.Context, r venue.Report) ([]fact.Fact
 		return nil, err
 	}
 	if !ours {
-		return []fact.Fact{fact.UnknownOrder(t.account, at, r.Time)}, nil
+		facts := []fact.Fact{fact.UnknownOrder(t.account, at, r.Time)}
+		if trade := r.Execution.Trade; trade != nil {
+			facts = append(facts, fact.UnknownTrade(t.account, at, *trade, r.Time))
+		}
+		return facts, nil
 	}
 	switch r.Execution.Type {
 	case venue.ExecutionNew:
 		return []fact.Fact{fact.Acked(order, at, fact.Stream)}, nil
 	case venue.ExecutionTrade:
+		if r.Execution.Trade == nil {
+			return nil, fmt.Errorf("report %d: a trade of order %s without the trade", r.Cursor, at.ClientOrderID)
+		}
 		filled, err := t.lines.Fill(ctx, order, *r.Execution.Trade, fact.Stream)
 		return []fact.Fact{filled}, err
 	case venue.ExecutionCanceled, venue.ExecutionExpired, venue.ExecutionRejected:

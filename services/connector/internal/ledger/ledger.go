@@ -87,11 +87,16 @@ type Ledger struct {
 	Deps
 	clock  clock.Clock
 	config Config
+	meters *metrics
 }
 
 // New makes a ledger.
-func New(clk clock.Clock, deps Deps, config Config) *Ledger {
-	return &Ledger{Deps: deps, clock: clk, config: config.withDefaults()}
+func New(clk clock.Clock, deps Deps, config Config) (*Ledger, error) {
+	meters, err := newMetrics()
+	if err != nil {
+		return nil, err
+	}
+	return &Ledger{Deps: deps, clock: clk, config: config.withDefaults(), meters: meters}, nil
 }
 
 // Record brings facts into the log, each once, in their order as far as it can be kept, and gives the last position
@@ -144,6 +149,7 @@ func (l *Ledger) offer(ctx context.Context, appends []*eventlogv1.AppendRequest)
 		if err != nil {
 			return appends, 0, err
 		}
+		l.meters.recorded(ctx, receipt.GetDuplicate())
 		return nil, lastPosition(receipt), nil
 	}
 	response, err := l.Appender.AppendBatch(ctx, &eventlogv1.AppendBatchRequest{Appends: appends})
@@ -161,6 +167,7 @@ func (l *Ledger) offer(ctx context.Context, appends []*eventlogv1.AppendRequest)
 			}
 			continue
 		}
+		l.meters.recorded(ctx, result.GetReceipt().GetDuplicate())
 		position = max(position, lastPosition(result.GetReceipt()))
 	}
 	return left, position, err

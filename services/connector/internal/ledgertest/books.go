@@ -56,7 +56,11 @@ func New(t *testing.T) *Books {
 
 // Ledger is a ledger on these books.
 func (b *Books) Ledger() *ledger.Ledger {
-	return ledger.New(clock.System(), ledger.Deps{Appender: b, Reader: b, State: b, Workers: b}, ledger.Config{})
+	l, err := ledger.New(clock.System(), ledger.Deps{Appender: b, Reader: b, State: b, Workers: b}, ledger.Config{})
+	if err != nil {
+		panic(err) // only meters of one name and two kinds could be refused
+	}
+	return l
 }
 
 // Tenant is whose books these are.

@@ -183,7 +183,7 @@ func (b *Books) ListOrders(_ context.Context, in *projectorv1.ListOrdersRequest,
 			out.Orders = append(out.Orders, listed)
 		}
 	}
-	slices.SortFunc(out.Orders, func(a, b *projectorv1.Order) int { return cmp.Compare(a.GetOrderId(), b.GetOrderId()) })
+	slices.SortFunc(out.GetOrders(), func(a, b *projectorv1.Order) int { return cmp.Compare(a.GetOrderId(), b.GetOrderId()) })
 	return out, nil
 }
 
@@ -221,4 +221,18 @@ func (b *Books) ReleaseLease(_ context.Context, in *eventlogv1.ReleaseLeaseReque
 		delete(b.leases, in.GetName())
 	}
 	return &eventlogv1.ReleaseLeaseResponse{}, nil
+}
+
+// Steal gives a lease to somebody else, whoever holds it.
+func (b *Books) Steal(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.leases[name] = "somebody else"
+}
+
+// Free takes a lease from whoever holds it.
+func (b *Books) Free(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.leases, name)
 }
