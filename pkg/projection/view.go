@@ -59,6 +59,15 @@ func (c *Cache) Get(key Key) (Row, error) {
 	return row, nil
 }
 
+// Has says whether a row has been loaded, be it one that does not exist.
+func (c *Cache) Has(key Key) bool {
+	_, loaded := c.rows[key]
+	return loaded
+}
+
+// Forget drops a row, which then has to be loaded again.
+func (c *Cache) Forget(key Key) { delete(c.rows, key) }
+
 // Missing lists those of keys that have not been loaded, sorted and without repeats.
 func (c *Cache) Missing(keys []Key) []Key {
 	var missing []Key

@@ -45,6 +45,12 @@ type tenantBatch struct {
 	busy    bool
 	opening intake.Opening
 	ledger  *intake.Ledger
+	// known is what this process knows of the log, taken out of the store's caches; nil for nothing.
+	known *logCache
+	// asked are the heads of streams that were read.
+	asked []string
+	// out is what the appends come to.
+	out intake.Outcome
 }
 
 func newBatch(s *Store, jobs []job, wait bool) *batch {
@@ -55,6 +61,7 @@ func newBatch(s *Store, jobs []job, wait bool) *batch {
 			t = &tenantBatch{id: j.request.Tenant, opening: intake.Opening{
 				Streams: map[string]intake.StreamHead{}, Receipts: map[uuid.UUID]*intake.Receipt{},
 			}}
+			t.known = s.caches.take(t.id)
 			b.byID[t.id] = t
 			b.tenants = append(b.tenants, t)
 		}
@@ -72,7 +79,11 @@ func (b *batch) run(ctx context.Context, p *postgres.Pipeline) error {
 	if err := b.decide(ctx, p); err != nil {
 		return err
 	}
-	return b.write(ctx, p)
+	if err := b.write(ctx, p); err != nil {
+		return err
+	}
+	b.keep()
+	return nil
 }
 
 // settle gives the senders their results.
@@ -95,9 +106,7 @@ func (b *batch) open(ctx context.Context, p *postgres.Pipeline) error {
 		ids[i], names[i] = t.id, t.id.String()
 	}
 	queue.Queue(tenantsChoose, strings.Join(names, ","))
-	for _, t := range b.tenants {
-		t.lock(queue, b.wait)
-	}
+	b.lock(queue)
 	queue.Queue(headsLock, ids).Query(b.scanHeads)
 	var streams, receipts pairs
 	wanted := newWants()
@@ -110,7 +119,9 @@ func (b *batch) open(ctx context.Context, p *postgres.Pipeline) error {
 				receipts.command(t, id)
 			}
 			for _, key := range j.request.Touches() {
-				wanted.row(t, key)
+				if t.known == nil || !t.known.rows.Has(key) {
+					wanted.row(t, key)
+				}
 			}
 		}
 	}
@@ -121,23 +132,50 @@ func (b *batch) open(ctx context.Context, p *postgres.Pipeline) error {
 		return fmt.Errorf("open logs: %w", err)
 	}
 	for _, t := range b.tenants {
-		t.ledger = intake.NewLedger(t.id, t.opening, b.store.cfg.Limits, rand.Reader)
+		t.begin(b.store.cfg.Limits)
 	}
 	wanted.loadRows()
 	return nil
 }
 
-// lock queues the tenant's lock. Only one tenant alone ever waits for its lock, so nobody waits in a circle.
-func (t *tenantBatch) lock(queue *pgx.Batch, wait bool) {
-	if wait {
-		queue.Queue(tenantLock, lockKey(t.id)).QueryRow(func(row pgx.Row) error { return wrap(row.Scan(nil, &t.opening.Clock), "lock log") })
+// begin makes the ledger of what was read, and of what was known if that still holds. What was not read because it was
+// known, and does not hold, is asked for when it is wanted.
+func (t *tenantBatch) begin(limits intake.Limits) {
+	if t.busy {
 		return
 	}
-	queue.Queue(tenantTryLock, lockKey(t.id)).QueryRow(func(row pgx.Row) error {
-		var locked bool
-		err := row.Scan(&locked, &t.opening.Clock)
-		t.busy = !locked
-		return wrap(err, "lock log")
+	if !t.known.fits(t.opening.Head) {
+		t.known = &logCache{streams: map[string]intake.StreamHead{}}
+	}
+	for _, key := range t.asked {
+		t.known.streams[key] = t.opening.Streams[key]
+	}
+	t.opening.Streams = t.known.streams
+	t.ledger = intake.NewLedger(t.id, t.opening, limits, rand.Reader)
+	t.ledger.Rows = t.known.rows
+}
+
+// lock queues the tenants' locks. One that waits for its lock is alone in its batch, so nobody waits in a circle.
+func (b *batch) lock(queue *pgx.Batch) {
+	if b.wait {
+		for _, t := range b.tenants {
+			queue.Queue(tenantLock, lockKey(t.id)).QueryRow(func(row pgx.Row) error { return wrap(row.Scan(nil, &t.opening.Clock), "lock log") })
+		}
+		return
+	}
+	keys := make([]int64, len(b.tenants))
+	for i, t := range b.tenants {
+		keys[i] = lockKey(t.id)
+	}
+	queue.Queue(tenantsTryLock, keys).Query(func(rows pgx.Rows) error {
+		for i := 0; rows.Next(); i++ {
+			var locked bool
+			if err := rows.Scan(&locked, &b.tenants[i].opening.Clock); err != nil {
+				return wrap(err, "lock logs")
+			}
+			b.tenants[i].busy = !locked
+		}
+		return wrap(rows.Err(), "lock logs")
 	})
 }
 
@@ -254,7 +292,13 @@ func (p *pairs) stream(t *tenantBatch, key string) {
 	if _, asked := t.opening.Streams[key]; asked {
 		return
 	}
+	if t.known != nil {
+		if _, known := t.known.streams[key]; known {
+			return
+		}
+	}
 	t.opening.Streams[key] = intake.StreamHead{}
+	t.asked = append(t.asked, key)
 	p.tenants, p.streams = append(p.tenants, t.id), append(p.streams, key)
 }
 

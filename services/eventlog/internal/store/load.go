@@ -112,7 +112,9 @@ func (w *wants) queueRows(queue *pgx.Batch) {
 // loadRows gives the ledgers what was found, and what was found not to exist.
 func (w *wants) loadRows() {
 	for name, t := range w.owners {
-		t.ledger.Rows.Load(name.key, w.found[name])
+		if !t.busy {
+			t.ledger.Rows.Load(name.key, w.found[name])
+		}
 	}
 }
 

@@ -1,13 +1,5 @@
 package store
 
-import (
-	"fmt"
-	"slices"
-	"strings"
-
-	"github.com/robson/robson/pkg/projection"
-)
-
 // Statements of the append's transaction. Whatever is looked up for several tenants and keys at once goes by an index
 // scan for each key: LIMIT keeps the planner from merging the sub-select and guessing at a join.
 const (
@@ -18,8 +10,8 @@ select set_config('robson.tenants', $1, true)`
 	tenantLock = `-- name: TenantLock
 select pg_advisory_xact_lock($1), clock_timestamp()`
 
-	tenantTryLock = `-- name: TenantTryLock
-select pg_try_advisory_xact_lock($1), clock_timestamp()`
+	tenantsTryLock = `-- name: TenantsTryLock
+select pg_try_advisory_xact_lock(k.lock), clock_timestamp() from unnest($1::bigint[]) as k (lock)`
 
 	// The row is locked too, so that whoever works on a log by its head alone keeps appends out.
 	headsLock = `-- name: HeadsLock
@@ -80,82 +72,12 @@ select tenant_id, stream_key, last_seq, last_position
 from unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[]) as s (tenant_id, stream_key, last_seq, last_position)
 on conflict (tenant_id, stream_key) do update set last_seq = excluded.last_seq, last_position = excluded.last_position`
 
-	headInsert = `-- name: HeadInsert
-insert into tenant_log (last_position, last_event_id, last_ingested_at, last_hash, generation, rules_version, tenant_id)
-values ($1, $2, $3, $4, $5, $6, $7)`
-
-	headUpdate = `-- name: HeadUpdate
-update tenant_log
-set last_position = $1, last_event_id = $2, last_ingested_at = $3, last_hash = $4, generation = $5, rules_version = $6
-where tenant_id = $7`
+	headsUpsert = `-- name: HeadsUpsert
+insert into tenant_log (tenant_id, last_position, last_event_id, last_ingested_at, last_hash, generation, rules_version)
+select tenant_id, last_position, last_event_id, last_ingested_at, last_hash, generation, rules_version
+from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::timestamptz[], $5::bytea[], $6::bigint[], $7::integer[])
+    as h (tenant_id, last_position, last_event_id, last_ingested_at, last_hash, generation, rules_version)
+on conflict (tenant_id) do update set
+    last_position = excluded.last_position, last_event_id = excluded.last_event_id, last_ingested_at = excluded.last_ingested_at,
+    last_hash = excluded.last_hash, generation = excluded.generation, rules_version = excluded.rules_version`
 )
-
-// rowsSQL are the statements of one projection table, made from its descriptor, so that its columns have one home.
-type rowsSQL struct {
-	table *projection.Table
-	// load reads the rows of tenants ($1) and keys ($2 and on), index by index.
-	load string
-	// upsert writes one row, whose columns are the parameters in order.
-	upsert string
-}
-
-var rowStatements = func() map[string]*rowsSQL {
-	statements := map[string]*rowsSQL{}
-	for _, t := range projection.Tables() {
-		statements[t.Name] = &rowsSQL{table: t, load: loadText(t), upsert: upsertText(t)}
-	}
-	return statements
-}()
-
-// keyKinds are what the key columns below the tenant hold.
-func keyKinds(t *projection.Table) []projection.Kind {
-	kinds := make([]projection.Kind, len(t.Key))
-	for i, name := range t.Key {
-		at := slices.IndexFunc(t.Columns, func(c projection.Column) bool { return c.Name == name })
-		kinds[i] = t.Columns[at].Kind
-	}
-	return kinds
-}
-
-func loadText(t *projection.Table) string {
-	arrays, names, conditions := []string{"$1::uuid[]"}, []string{"tenant_id"}, []string{"tenant_id = k.tenant_id"}
-	for i, kind := range keyKinds(t) {
-		arrays = append(arrays, fmt.Sprintf("$%d::%s[]", i+2, kind.SQLType()))
-		names = append(names, t.Key[i])
-		conditions = append(conditions, fmt.Sprintf("%s = k.%s", t.Key[i], t.Key[i]))
-	}
-	columns := strings.Join(t.ColumnNames(), ", ")
-	return fmt.Sprintf(`-- name: %s
-select r.%s
-from unnest(%s) as k (%s)
-cross join lateral (
-    select %s from %s where %s limit 1
-) as r`, queryName(t.Name, "Load"), strings.Join(t.ColumnNames(), ", r."), strings.Join(arrays, ", "), strings.Join(names, ", "),
-		columns, t.Name, strings.Join(conditions, " and "))
-}
-
-func upsertText(t *projection.Table) string {
-	names := t.ColumnNames()
-	key := append([]string{"tenant_id"}, t.Key...)
-	marks, updates := make([]string, len(names)), make([]string, 0, len(names))
-	for i, name := range names {
-		marks[i] = fmt.Sprintf("$%d", i+1)
-		if !slices.Contains(key, name) {
-			updates = append(updates, name+" = excluded."+name)
-		}
-	}
-	return fmt.Sprintf(`-- name: %s
-insert into %s (%s)
-values (%s)
-on conflict (%s) do update set %s`, queryName(t.Name, "Upsert"), t.Name, strings.Join(names, ", "), strings.Join(marks, ", "),
-		strings.Join(key, ", "), strings.Join(updates, ", "))
-}
-
-// queryName is what a query is called in traces and pg_stat_statements: (orders_current, Load) is OrdersCurrentLoad.
-func queryName(table, verb string) string {
-	var b strings.Builder
-	for word := range strings.SplitSeq(table, "_") {
-		b.WriteString(strings.ToUpper(word[:1]) + word[1:])
-	}
-	return b.String() + verb
-}

@@ -24,6 +24,9 @@ type Config struct {
 	RetryDelay time.Duration
 	// AppendTimeout bounds an append with all its tries; default 20 s.
 	AppendTimeout time.Duration
+	// CacheRowsMax is how many rows and heads of streams are kept in memory of all logs together, CacheTenantRowsMax of one;
+	// a log that has more is read anew. Defaults 100 000 and 5 000, some 1 kB each.
+	CacheRowsMax, CacheTenantRowsMax int
 	// OnCommit is told of each log that a transaction of this process made longer, before the senders are answered; of two
 	// transactions at a time in any order, so the greatest position counts. It must not block. Nil: nobody.
 	OnCommit func(Committed)
@@ -56,6 +59,12 @@ func (c Config) withDefaults() (Config, error) {
 	if c.AppendTimeout == 0 {
 		c.AppendTimeout = 20 * time.Second
 	}
+	if c.CacheRowsMax == 0 {
+		c.CacheRowsMax = 100_000
+	}
+	if c.CacheTenantRowsMax == 0 {
+		c.CacheTenantRowsMax = 5_000
+	}
 	if c.OnCommit == nil {
 		c.OnCommit = func(Committed) {}
 	}
@@ -82,6 +91,7 @@ type Store struct {
 	pool  *pgxpool.Pool
 	cfg   Config
 
+	caches  *caches
 	metrics metrics
 }
 
@@ -91,7 +101,7 @@ func New(clk clock.Clock, pool *pgxpool.Pool, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{clock: clk, pool: pool, cfg: cfg, metrics: newMetrics()}, nil
+	return &Store{clock: clk, pool: pool, cfg: cfg, caches: newCaches(cfg.CacheTenantRowsMax, cfg.CacheRowsMax), metrics: newMetrics()}, nil
 }
 
 // Limits are what appends are held to.

@@ -24,12 +24,13 @@ func (b *batch) write(ctx context.Context, p *postgres.Pipeline) error {
 	var streams streamColumns
 	var rows []projection.Row
 	var committed []Committed
-	heads := &pgx.Batch{}
+	var heads headColumns
 	for _, t := range b.tenants {
 		if t.busy {
 			continue
 		}
-		out := t.ledger.Outcome()
+		t.out = t.ledger.Outcome()
+		out := &t.out
 		if len(out.Records) == 0 {
 			continue
 		}
@@ -41,7 +42,7 @@ func (b *batch) write(ctx context.Context, p *postgres.Pipeline) error {
 		}
 		streams.add(t.id, out.Streams)
 		rows = append(rows, out.Rows...)
-		queueHead(heads, t.id, out.Head, out.Created)
+		heads.add(t.id, out.Head)
 		committed = append(committed, Committed{Tenant: t.id, Position: out.Head.Position, At: out.Head.IngestedAt})
 	}
 	if len(committed) == 0 {
@@ -51,11 +52,8 @@ func (b *batch) write(ctx context.Context, p *postgres.Pipeline) error {
 	queue.Queue(eventsInsert, events.arrays()...)
 	queue.Queue(receiptsInsert, receipts.tenants, receipts.commands, receipts.positions, receipts.at, receipts.counts, receipts.raised, receipts.digests, receipts.entries)
 	queue.Queue(streamsUpsert, streams.tenants, streams.keys, streams.seqs, streams.positions)
-	for _, row := range rows {
-		statements := rowStatements[row.Key().Table]
-		queue.Queue(statements.upsert, statements.table.Values(row)...)
-	}
-	queue.QueuedQueries = append(queue.QueuedQueries, heads.QueuedQueries...)
+	queueUpserts(queue, rows)
+	queue.Queue(headsUpsert, heads.tenants, heads.positions, heads.events, heads.at, heads.hashes, heads.generations, heads.rules)
 	if err := p.Commit(ctx, queue); err != nil {
 		return err
 	}
@@ -66,13 +64,19 @@ func (b *batch) write(ctx context.Context, p *postgres.Pipeline) error {
 	return nil
 }
 
-// queueHead writes a tenant's head.
-func queueHead(queue *pgx.Batch, tenant uuid.UUID, head intake.Head, created bool) {
-	text := headUpdate
-	if created {
-		text = headInsert
-	}
-	queue.Queue(text, head.Position, uuid.UUID(head.EventID), head.IngestedAt, head.Hash[:], head.Generation, head.RulesVersion, tenant)
+// headColumns are heads of logs, column by column.
+type headColumns struct {
+	tenants, events        []uuid.UUID
+	positions, generations []int64
+	at                     []time.Time
+	hashes                 [][]byte
+	rules                  []int32
+}
+
+func (c *headColumns) add(tenant uuid.UUID, h intake.Head) {
+	c.tenants, c.events = append(c.tenants, tenant), append(c.events, uuid.UUID(h.EventID))
+	c.positions, c.generations = append(c.positions, h.Position), append(c.generations, h.Generation)
+	c.at, c.hashes, c.rules = append(c.at, h.IngestedAt), append(c.hashes, h.Hash[:]), append(c.rules, h.RulesVersion)
 }
 
 // eventColumns are new events, column by column.
