@@ -128,10 +128,12 @@ func (m *Monitor) Look(ctx context.Context, tenant uuid.UUID, position *projecto
 		return
 	}
 	watched, err := newWatched(position, stopSet)
+	name := "position " + position.GetPositionId() + " row"
 	if err != nil {
-		m.report(ctx, tenant, "position "+position.GetPositionId()+" stop", "read its stop", err)
+		m.report(ctx, tenant, name, "read its stop", err)
 		return
 	}
+	m.deps.Alerts.Clear(tenant, name)
 	watched.from = sequence
 	made.look(ctx, position.GetPositionId(), watched)
 }

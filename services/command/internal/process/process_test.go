@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/robson/robson/pkg/clock"
@@ -26,10 +28,14 @@ import (
 	"github.com/robson/robson/services/command/internal/worldtest"
 )
 
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
 // testBundle is a command service on a world in memory: server, process manager and monitor.
 type testBundle struct {
 	*worldtest.World
 	*server.Server
+	// world is the world as the process that runs sees it.
+	world   *mortal
 	alerts  *process.Alerts
 	manager *process.Manager
 	monitor *monitor.Monitor
@@ -40,6 +46,7 @@ type testBundle struct {
 func setup(t *testing.T, product eventv1.Product) *testBundle {
 	t.Helper()
 	b := &testBundle{World: worldtest.New("95000"), account: uuid.NewString()}
+	b.world = &mortal{World: b.World, left: -1}
 	b.Server = server.New(clock.System(), server.Deps{Appender: b.World, Commands: b.World, State: b.World, Market: b.World}, server.Config{})
 	wallet, pair := "spot", ""
 	if product == eventv1.Product_PRODUCT_ISOLATED_MARGIN {
@@ -74,16 +81,17 @@ func (b *testBundle) run(t *testing.T, change ...func(*process.Config)) {
 		c(&config)
 	}
 	b.alerts = &process.Alerts{}
-	b.monitor = monitor.New(logger, clock.System(), monitor.Deps{Log: b.World, State: b.World, Prices: b.World, Alerts: b.alerts}, monitor.Config{
+	b.monitor = monitor.New(logger, clock.System(), monitor.Deps{Log: b.world, State: b.World, Prices: b.World, Alerts: b.alerts}, monitor.Config{
 		CheckpointEvery: time.Millisecond, RetryDelay: time.Millisecond, RetryDelayMax: 5 * time.Millisecond,
 	})
 	b.manager = process.New(logger, clock.System(), process.Deps{
-		Log: b.World, State: b.World, Connector: b.World, Watch: b.monitor, Alerts: b.alerts,
+		Log: b.world, State: b.World, Connector: b.world, Watch: b.monitor, Alerts: b.alerts,
 	}, config)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{}, 2)
-	go func() { b.manager.Run(ctx); done <- struct{}{} }()
-	go func() { b.monitor.Run(ctx); done <- struct{}{} }()
+	manager, stops := b.manager, b.monitor
+	go func() { manager.Run(ctx); done <- struct{}{} }()
+	go func() { stops.Run(ctx); done <- struct{}{} }()
 	stopped := false
 	b.stop = func() {
 		if !stopped {
@@ -134,6 +142,17 @@ func (b *testBundle) until(t *testing.T, count int, eventType string) {
 	require.NoError(t, err, "waiting for %d %s in %v, alerts %v", count, eventType, b.Types(), b.alerts.List(b.Tenant))
 }
 
+// count is how many events of a type the log holds.
+func (b *testBundle) count(eventType string) int {
+	found := 0
+	for _, name := range b.Types() {
+		if name == eventType {
+			found++
+		}
+	}
+	return found
+}
+
 // settle waits until everything in the log was reacted to and nothing is under way.
 func (b *testBundle) settle(t *testing.T) {
 	t.Helper()
@@ -166,6 +185,8 @@ const (
 	long  = eventv1.PositionSide_POSITION_SIDE_LONG
 	short = eventv1.PositionSide_POSITION_SIDE_SHORT
 	spot  = eventv1.Product_PRODUCT_SPOT
+
+	margin = eventv1.Product_PRODUCT_ISOLATED_MARGIN
 )
 
 func TestManager_S6(t *testing.T) {
@@ -202,6 +223,56 @@ func TestManager_S6(t *testing.T) {
 	b.noTwice(t)
 	require.Empty(t, b.alerts.List(b.Tenant))
 	require.Eventually(t, func() bool { return b.Checkpoint("process-manager") == int64(len(b.Events())) }, 5*time.Second, time.Millisecond)
+}
+
+// S2 and S3: three fills with fees in the base asset, a trailed stop, the exit; every number, and the way back from the
+// close to the command.
+func TestManager_S3(t *testing.T) {
+	t.Parallel()
+	b := setup(t, spot)
+	b.Depth([2]string{"0.02", "95000"}, [2]string{"0.03", "95010"}, [2]string{"0.01666", "95025.5"})
+	b.run(t)
+	id := b.open(t, long)
+	b.until(t, 1, "POSITION_OPENED")
+	b.settle(t)
+	position := b.Position(id)
+	require.Equal(t, "95010.873537353735373537", position.GetEntryPrice())
+	require.Equal(t, "0.06666", position.GetEntryQuantity())
+	require.Equal(t, "0.06659334", position.GetCurrentQuantity())
+	require.Equal(t, "93500", position.GetTechnicalStopPrice())
+	require.Equal(t, "1500", position.GetTechnicalStopDistance())
+	b.tick(t, "98000")
+	b.tick(t, "96500")
+	b.until(t, 1, "POSITION_CLOSED")
+	b.settle(t)
+
+	position = b.Position(id)
+	require.Equal(t, "trailing_stop", position.GetExitReason())
+	require.Equal(t, "0.06659", position.GetExitQuantity())
+	require.Equal(t, "96500", position.GetExitPrice())
+	require.Equal(t, "0.00000334", position.GetDustQuantity())
+	rounded := func(text string) string { return decimal.RequireFromString(text).RoundBank(8).String() }
+	require.Equal(t, "99.16093115", rounded(position.GetRealizedPnl()))
+	require.Equal(t, "12.75935983", position.GetTotalFees())
+	require.Equal(t, "86.40157132", rounded(position.GetNetPnl()))
+	require.Equal(t, 1, b.count("POSITION_OPENED"))
+
+	events := map[string]*eventv1.Event{}
+	var last *eventv1.Event
+	for _, known := range b.Events() {
+		events[known.GetEventId()] = known
+		if known.GetPayload().GetPositionClosed() != nil {
+			last = known
+		}
+	}
+	require.Equal(t, "FILL_RECEIVED", events[last.GetCausationId()].GetEventType())
+	for _, known := range b.Events() {
+		switch known.GetEventType() {
+		case "POSITION_OPENED", "TRAILING_STOP_UPDATED", "EXIT_TRIGGERED", "POSITION_CLOSED":
+			require.NotEmpty(t, known.GetCausationId(), known.GetEventType())
+			require.Less(t, events[known.GetCausationId()].GetPosition(), known.GetPosition())
+		}
+	}
 }
 
 func TestManager_Short(t *testing.T) {

@@ -49,6 +49,9 @@ type price struct {
 	at       time.Time
 }
 
+// level is a part of the book's depth.
+type level struct{ quantity, price decimal.Decimal }
+
 // resting is an order that lives at the venue.
 type resting struct {
 	order *projection.Order
@@ -61,6 +64,7 @@ type venue struct {
 	ticks     []price
 	changed   chan struct{}
 	behaves   []Behaviour
+	levels    []level
 	live      map[uuid.UUID]*resting
 	trades    int
 	sent      map[uuid.UUID]int
@@ -86,6 +90,16 @@ func (w *World) Behave(behaviours ...Behaviour) {
 	w.venue.mu.Lock()
 	defer w.venue.mu.Unlock()
 	w.venue.behaves = append(w.venue.behaves, behaviours...)
+}
+
+// Depth makes the next orders that fill eat these levels, quantity and price, before the rest of them fills at the last
+// price.
+func (w *World) Depth(levels ...[2]string) {
+	w.venue.mu.Lock()
+	defer w.venue.mu.Unlock()
+	for _, l := range levels {
+		w.venue.levels = append(w.venue.levels, level{decimal.RequireFromString(l[0]), decimal.RequireFromString(l[1])})
+	}
 }
 
 // FailExecute makes the next calls to Execute answer errors, before they do anything.
@@ -125,7 +139,7 @@ func (w *World) Tick(value string) int64 {
 		if !stop.Valid || order.order.Side == "sell" && next.value.GreaterThan(stop.Decimal) || order.order.Side == "buy" && next.value.LessThan(stop.Decimal) {
 			continue
 		}
-		w.must(w.trade(order, order.left))
+		w.must(w.trade(order, order.left, next.value))
 	}
 	v.signal()
 	return next.sequence
@@ -237,24 +251,32 @@ func (w *World) behave(order *resting) error {
 	half := order.left.Mul(decimal.New(5, -1)).Truncate(5)
 	switch {
 	case behaviour == FillHalf:
-		if err := w.trade(order, half); err != nil {
+		if err := w.trade(order, half, w.venue.last().value); err != nil {
 			return err
 		}
 		return w.canceled(order)
 	case behaviour == FillHalfAndRest:
-		return w.trade(order, half)
+		return w.trade(order, half, w.venue.last().value)
 	case behaviour == Rest || order.order.StopPrice.Valid:
 		return nil
-	default:
-		return w.trade(order, order.left)
 	}
+	for order.left.IsPositive() {
+		next := level{order.left, w.venue.last().value}
+		if len(w.venue.levels) > 0 {
+			next, w.venue.levels = w.venue.levels[0], w.venue.levels[1:]
+		}
+		if err := w.trade(order, next.quantity, next.price); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// trade fills part of an order at the last price.
-func (w *World) trade(order *resting, quantity decimal.Decimal) error {
+// trade fills part of an order at a price.
+func (w *World) trade(order *resting, quantity, price decimal.Decimal) error {
 	v, row := &w.venue, order.order
 	v.trades++
-	quote := quantity.Mul(v.last().value)
+	quote := quantity.Mul(price)
 	fee, asset, feeQuote := quote.Mul(decimal.New(1, -3)), "USDT", quote.Mul(decimal.New(1, -3))
 	if row.Side == "buy" {
 		fee, asset = quantity.Mul(decimal.New(1, -3)), "BTC"
@@ -266,7 +288,7 @@ func (w *World) trade(order *resting, quantity decimal.Decimal) error {
 		FillId: uuid.NewString(), AccountId: row.AccountID.String(), OrderId: row.OrderID.String(), PositionId: row.PositionID.UUID.String(),
 		ClientOrderId: row.ClientOrderID, ExchangeOrderId: exchangeID(row), ExchangeTradeId: strconv.Itoa(v.trades), Symbol: Symbol,
 		Side:      eventv1.Side(event.EnumNumber(eventv1.Side(0).Descriptor(), row.Side)),
-		FillPrice: v.last().value.String(), FillQuantity: quantity.String(), QuoteQuantity: quote.String(),
+		FillPrice: price.String(), FillQuantity: quantity.String(), QuoteQuantity: quote.String(),
 		Fee: fee.String(), FeeAsset: asset, FeeQuote: feeQuote.String(), FilledAt: timestamppb.New(v.last().at), Source: eventv1.Source_SOURCE_WS,
 	}))
 }
