@@ -1,0 +1,169 @@
+package subscription
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/robson/robson/pkg/fault"
+)
+
+// Request is what a subscriber wants.
+type Request struct {
+	Tenant uuid.UUID
+	// After is the last position that he has handled; 0: none.
+	After  int64
+	Filter Filter
+}
+
+// Subscribe sends a tenant's events after a position, until the context ends or something fails; it never returns nil. A
+// position behind the log's end is Refused: what he has handled is not in this log. An event that is not to be had, or that
+// the receiver cannot take, ends it: none is skipped.
+//
+// The receiver is called by one goroutine. Only after SUBSCRIBER_TOO_SLOW and STOPPING may a call of his still be running; it
+// must return once its call has ended.
+func (h *Hub) Subscribe(ctx context.Context, r Request, to Receiver) error {
+	s, err := h.join(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer h.leave(ctx, s)
+	o := h.newOutlet(to)
+	err = h.follow(ctx, s, o)
+	close(o.parcels)
+	switch fault.ReasonOf(err) {
+	case reasonTooSlow:
+		h.metrics.leftSlow(ctx)
+		return err
+	case "STOPPING":
+		return err
+	}
+	if late := o.ended(ctx); late != nil && ctx.Err() == nil {
+		return late // What went wrong while sending came first.
+	}
+	return err
+}
+
+// progress is how far a subscription is.
+type progress struct {
+	// looked is the position up to which the log was looked through; told is what the receiver knows of that, since when.
+	looked, told int64
+	since        time.Time
+	// live: the log's end was reached once.
+	live bool
+}
+
+// follow reads stretch after stretch, sleeping where the log ends.
+func (h *Hub) follow(ctx context.Context, s *subscriber, o *outlet) error {
+	at := progress{looked: s.After, told: s.After, since: h.clock.Now()}
+	for first := true; ; first = false {
+		stretch, err := h.read(ctx, s, at.looked)
+		if err != nil {
+			return err
+		}
+		if stretch.Head < at.looked {
+			return ahead(at.looked, stretch.Head, first)
+		}
+		p := at.take(stretch, h.clock.Now(), h.cfg.CaughtUpEvery)
+		if err := o.hand(ctx, p); err != nil {
+			return err
+		}
+		if at.looked < stretch.Head {
+			continue
+		}
+		if err := o.hand(ctx, parcel{}); err != nil { // It is taken once all before it has been.
+			return err
+		}
+		if err := h.sleep(ctx, s, o, &at); err != nil {
+			return err
+		}
+	}
+}
+
+// take makes a parcel of a stretch.
+func (at *progress) take(stretch Stretch, now time.Time, every time.Duration) parcel {
+	p := parcel{events: stretch.Events}
+	at.looked = stretch.Looked
+	if n := len(p.events); n > 0 {
+		at.told, at.since = p.events[n-1].Position, now
+	}
+	switch {
+	case !at.live && at.looked >= stretch.Head:
+		at.live = true
+	case !at.live || at.looked == at.told || now.Sub(at.since) < every:
+		return p
+	}
+	p.caughtUp, p.position = true, at.looked
+	at.told, at.since = at.looked, now
+	return p
+}
+
+// sleep returns when there may be more. What the filter held back is told in time.
+func (h *Hub) sleep(ctx context.Context, s *subscriber, o *outlet, at *progress) error {
+	for {
+		due, stop := h.due(at)
+		select {
+		case <-s.wake:
+			stop()
+			if h.hasMore(s, at.looked) {
+				return nil
+			}
+		case <-due:
+			at.told, at.since = at.looked, h.clock.Now()
+			if err := o.hand(ctx, parcel{caughtUp: true, position: at.looked}); err != nil {
+				return err
+			}
+		case <-o.done:
+			stop()
+			return o.err
+		case <-ctx.Done():
+			stop()
+			return ctx.Err()
+		case <-h.closed:
+			stop()
+			return stopping()
+		}
+	}
+}
+
+// due fires when the receiver is to be told how far the log was looked through; never, if he knows.
+func (h *Hub) due(at *progress) (<-chan time.Time, func()) {
+	if at.looked == at.told {
+		return nil, func() {}
+	}
+	timer := h.clock.NewTimer(h.cfg.CaughtUpEvery - h.clock.Now().Sub(at.since))
+	return timer.C(), func() { timer.Stop() }
+}
+
+// read looks through the next stretch; few do at a time.
+func (h *Hub) read(ctx context.Context, s *subscriber, after int64) (Stretch, error) {
+	select {
+	case h.reads <- struct{}{}:
+		defer func() { <-h.reads }()
+	case <-ctx.Done():
+		return Stretch{}, ctx.Err()
+	case <-h.closed:
+		return Stretch{}, stopping()
+	}
+	reading, cancel := context.WithTimeout(ctx, h.cfg.ReadTimeout)
+	defer cancel()
+	stretch, err := h.log.Follow(reading, s.Tenant, after, s.Filter, h.cfg.PageSize)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		err = fault.Wrap(err, fault.Unavailable, "READ_TIMEOUT", "the log could not be read within %s", h.cfg.ReadTimeout).WithRetryAfter(retryAfter)
+	}
+	return stretch, err
+}
+
+// ahead refuses a position that the log does not reach: at first it is the subscriber's own, later the log has become
+// shorter.
+func ahead(after, head int64, first bool) error {
+	kind, reason := fault.Corrupt, "LOG_SHORTENED"
+	if first {
+		kind, reason = fault.Refused, "POSITION_AHEAD"
+	}
+	return fault.New(kind, reason, "the log ends at position %d, and events up to %d were handled already: they are not of this log", head, after).
+		With("after_position", strconv.FormatInt(after, 10)).With("position", strconv.FormatInt(head, 10))
+}
