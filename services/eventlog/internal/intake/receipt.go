@@ -3,6 +3,7 @@ package intake
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -97,7 +98,7 @@ func DecodeEntries(data []byte, count int) ([]Entry, error) {
 		return nil, unreadable("its version is not known")
 	}
 	data = data[1:]
-	entries := make([]Entry, 0, min(count, 4096))
+	entries := make([]Entry, 0, len(data)/(fixed+3))
 	for len(data) > 0 {
 		var e Entry
 		if len(data) < fixed {
@@ -109,10 +110,16 @@ func DecodeEntries(data []byte, count int) ([]Entry, error) {
 		}
 		e.Stream.Kind = streamKinds[data[16]]
 		copy(e.Stream.ID[:], data[17:33])
+		if data[33]&^flagSkewed != 0 {
+			return nil, unreadable("a flag is not known")
+		}
 		e.Skewed = data[33]&flagSkewed != 0
 		seq, n := binary.Uvarint(data[fixed:])
 		if n <= 0 || len(data) <= fixed+n || len(data) < fixed+n+1+int(data[fixed+n]) {
 			return nil, unreadable("it is cut short")
+		}
+		if seq == 0 || seq > math.MaxInt64 || data[fixed+n] == 0 {
+			return nil, unreadable("a seq or a type is none")
 		}
 		e.Seq = int64(seq)
 		data = data[fixed+n:]
