@@ -207,7 +207,7 @@ func (a *App) printEvents(ctx context.Context, limit int, next nextPage) error {
 		fmt.Fprintln(a.out, "no events")
 		return nil
 	}
-	screen.WriteTimeline(a.out, events)
+	screen.WriteTimeline(a.out, events, true)
 	hint := ""
 	if more {
 		hint = "; there are more: raise --limit"

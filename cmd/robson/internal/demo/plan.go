@@ -9,15 +9,35 @@ import (
 
 // The plan's numbers.
 var (
-	// spanPercents are the distances of the technical stop that are tried, percent of entry, in this order.
-	spanPercents = []decimal.Decimal{decimal.New(2, 0), decimal.New(15, -1), decimal.New(3, 0), decimal.New(1, 0), decimal.New(5, -1)}
-	hundred      = decimal.New(100, 0)
+	// spanPercents are the distances of the technical stop that are tried, percent of entry, in this order. The engine takes
+	// 0.1 to 10.
+	spanPercents = []decimal.Decimal{
+		decimal.New(2, 0), decimal.New(15, -1), decimal.New(3, 0), decimal.New(1, 0), decimal.New(5, -1), decimal.New(3, -1), decimal.New(2, -1),
+	}
+	hundred = decimal.New(100, 0)
+	// capital is what the scenes are sized on, and riskPercent what they risk of it.
+	capital     = decimal.New(10_000, 0)
+	riskPercent = decimal.New(1, 0)
+	two         = decimal.New(2, 0)
 	// priceTick is the tick size the demo's stops are rounded to.
 	priceTick = decimal.New(1, -2)
+	// slipShare is the part of the span by which a planned short stays clear of its stop: entries slip, and the stop trails
+	// the fill.
+	slipShare = decimal.New(10, 0)
 )
 
-// stopMovesMin is how often the trailing stop of the planned long must move before it is hit.
-const stopMovesMin = 3
+// taste is what makes a scene worth showing.
+type taste struct {
+	// ticksMax bounds how long it is watched.
+	ticksMax int
+	// stopMovesMin is how often the long's stop must move before it is hit.
+	stopMovesMin int
+	// ahead asks for a profit of half the span, clear of fees and of the depth that the entry eats.
+	ahead bool
+}
+
+// tastes are tried in this order: first a short ride that pays, in the end any that shows what is to be shown.
+var tastes = []taste{{120, 3, true}, {1000, 3, true}, {1000, 1, false}}
 
 // shortTicksMin is how many ticks the planned short is held before it is closed by command.
 const shortTicksMin = 8
@@ -28,10 +48,15 @@ var errNoScene = errors.New("the market data hold no such place; longer or livel
 // longScene is a long that ends by its stop. Indices count ticks from 0.
 type longScene struct {
 	entryTick, exitTick int
-	stop                decimal.Decimal
+	price, stop         decimal.Decimal
 }
 
-// shortScene is a short that is closed by command while it is ahead.
+// quantity is about what the Golden Rule makes of the scene: capital x risk / distance, at most what the capital buys.
+func (s longScene) quantity() decimal.Decimal {
+	return decimal.Min(capital.Mul(riskPercent).Div(hundred).Div(s.price.Sub(s.stop)), capital.Div(s.price))
+}
+
+// shortScene is a short that is closed by command before its stop is hit.
 type shortScene struct {
 	entryTick, closeTick int
 	stop                 decimal.Decimal
@@ -45,22 +70,35 @@ type plan struct {
 
 // makePlan looks for a long and, after it, a short.
 func makePlan(prices []decimal.Decimal) (plan, error) {
-	long, err := findLong(prices, 1)
+	var err error
+	for _, t := range tastes {
+		var p plan
+		p, err = makePlanOf(prices, t)
+		if err == nil {
+			return p, nil
+		}
+	}
+	return plan{}, err
+}
+
+// makePlanOf looks for both scenes by one taste.
+func makePlanOf(prices []decimal.Decimal, t taste) (plan, error) {
+	long, err := findLong(prices, t)
 	if err != nil {
 		return plan{}, fmt.Errorf("a long that leaves by its trailing stop: %w", err)
 	}
-	short, err := findShort(prices, long.exitTick+2)
+	short, err := findShort(prices, long.exitTick+2, t)
 	if err != nil {
-		return plan{}, fmt.Errorf("a short that falls for a while: %w", err)
+		return plan{}, fmt.Errorf("a short that is ahead for a while: %w", err)
 	}
 	return plan{long: long, short: short}, nil
 }
 
-// findLong finds the first entry whose continuous trailing stop moves often enough and then is hit above the entry.
-func findLong(prices []decimal.Decimal, from int) (longScene, error) {
+// findLong finds the first entry whose continuous trailing stop moves often enough before it is hit.
+func findLong(prices []decimal.Decimal, t taste) (longScene, error) {
 	for _, percent := range spanPercents {
-		for entry := from; entry < len(prices); entry++ {
-			if scene, ok := playLong(prices, entry, percent); ok {
+		for entry := 1; entry < len(prices); entry++ {
+			if scene, ok := playLong(prices, entry, percent, t); ok {
 				return scene, nil
 			}
 		}
@@ -69,17 +107,16 @@ func findLong(prices []decimal.Decimal, from int) (longScene, error) {
 }
 
 // playLong plays a long entered at a tick to its exit.
-func playLong(prices []decimal.Decimal, entry int, percent decimal.Decimal) (longScene, bool) {
+func playLong(prices []decimal.Decimal, entry int, percent decimal.Decimal, t taste) (longScene, bool) {
 	price := prices[entry]
 	span := roundTick(price.Mul(percent).Div(hundred))
 	stop := price.Sub(span)
 	extreme, moves := price, 0
-	for i := entry + 1; i < len(prices); i++ {
+	for i := entry + 1; i < len(prices) && i <= entry+t.ticksMax; i++ {
 		switch {
 		case prices[i].LessThanOrEqual(stop):
-			// Leaving well above the entry keeps the scene clear of fees and of the depth eaten by the entry.
-			profit := stop.Sub(price).GreaterThan(span.Div(decimal.New(2, 0)))
-			return longScene{entryTick: entry, exitTick: i, stop: price.Sub(span)}, profit && moves >= stopMovesMin
+			ahead := decimal.Min(stop, prices[i]).Sub(price).GreaterThan(span.Div(two))
+			return longScene{entryTick: entry, exitTick: i, price: price, stop: price.Sub(span)}, moves >= t.stopMovesMin && (ahead || !t.ahead)
 		case prices[i].GreaterThan(extreme):
 			extreme = prices[i]
 			stop = extreme.Sub(span)
@@ -89,12 +126,11 @@ func playLong(prices []decimal.Decimal, entry int, percent decimal.Decimal) (lon
 	return longScene{}, false
 }
 
-// findShort finds the first entry after which the price falls for a while without touching the trailing stop, and is
-// then still well below the entry.
-func findShort(prices []decimal.Decimal, from int) (shortScene, error) {
+// findShort finds the first entry from a tick on after which the price stays clear of the trailing stop for a while.
+func findShort(prices []decimal.Decimal, from int, t taste) (shortScene, error) {
 	for _, percent := range spanPercents {
 		for entry := from; entry < len(prices); entry++ {
-			if scene, ok := playShort(prices, entry, percent); ok {
+			if scene, ok := playShort(prices, entry, percent, t); ok {
 				return scene, nil
 			}
 		}
@@ -103,19 +139,21 @@ func findShort(prices []decimal.Decimal, from int) (shortScene, error) {
 }
 
 // playShort plays a short entered at a tick until it is to be closed.
-func playShort(prices []decimal.Decimal, entry int, percent decimal.Decimal) (shortScene, bool) {
+func playShort(prices []decimal.Decimal, entry int, percent decimal.Decimal, t taste) (shortScene, bool) {
 	price := prices[entry]
 	span := roundTick(price.Mul(percent).Div(hundred))
+	slip := span.Div(slipShare)
 	stop, extreme := price.Add(span), price
-	for i := entry + 1; i < len(prices); i++ {
-		if prices[i].GreaterThanOrEqual(stop) {
+	for i := entry + 1; i < len(prices) && i <= entry+t.ticksMax; i++ {
+		if prices[i].GreaterThanOrEqual(stop.Sub(slip)) {
 			return shortScene{}, false
 		}
 		if prices[i].LessThan(extreme) {
 			extreme = prices[i]
 			stop = extreme.Add(span)
 		}
-		if i-entry >= shortTicksMin && price.Sub(prices[i]).GreaterThan(span.Div(decimal.New(2, 0))) {
+		ahead := price.Sub(prices[i]).GreaterThan(span.Div(two))
+		if i-entry >= shortTicksMin && (ahead || !t.ahead) {
 			return shortScene{entryTick: entry, closeTick: i, stop: price.Add(span)}, true
 		}
 	}

@@ -2,16 +2,12 @@ package demo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
-	"github.com/shopspring/decimal"
-
 	"github.com/robson/robson/cmd/robson/internal/screen"
-	"github.com/robson/robson/pkg/money"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
@@ -28,7 +24,8 @@ func (d *Demo) report(ctx context.Context) error {
 	}{
 		{"the life of the long, from one trace id", d.showTimeline},
 		{"positions", d.showPositions},
-		{"the long's P&L, by hand", d.showProfit},
+		{"the long's P&L, by hand", func(ctx context.Context) error { return d.showProfit(ctx, d.world.longPosition) }},
+		{"the short's P&L, by hand", func(ctx context.Context) error { return d.showProfit(ctx, d.world.shortPosition) }},
 		{"balances", d.showBalances},
 	} {
 		d.heading(part.title)
@@ -62,7 +59,7 @@ func (d *Demo) showTimeline(ctx context.Context) error {
 		}
 	}
 	d.say("robson events search --trace-id %s\n", d.longTrace)
-	screen.WriteTimeline(d.out, events)
+	screen.WriteTimeline(d.out, events, false)
 	types := map[string]bool{}
 	for _, e := range events {
 		types[e.GetEventType()] = true
@@ -90,78 +87,10 @@ func (d *Demo) showPositions(ctx context.Context) error {
 	}
 	table := screen.NewTable(screen.Text("ACCOUNT"), screen.Text("SYMBOL"), screen.Text("SIDE"), screen.Text("STATE"), screen.Decimal("ENTERED"), screen.Decimal("AT"), screen.Decimal("LEFT AT"), screen.Decimal("GROSS"), screen.Decimal("FEES"), screen.Decimal("NET"), screen.Decimal("DUST"), screen.Text("BECAUSE"))
 	for _, p := range rows {
-		table.Add(d.account(p.GetAccountId()), p.GetSymbol(), enumWord(p.GetSide().String(), "POSITION_SIDE_"), stateText(p), p.GetEntryQuantity(), short8(p.GetEntryPrice()), short8(p.GetExitPrice()),
-			short8(p.GetRealizedPnl()), short8(p.GetTotalFees()), short8(p.GetNetPnl()), p.GetDustQuantity(), p.GetExitReason())
+		table.Add(d.account(p.GetAccountId()), p.GetSymbol(), enumWord(p.GetSide().String(), "POSITION_SIDE_"), stateText(p), p.GetEntryQuantity(), screen.Round(p.GetEntryPrice()), screen.Round(p.GetExitPrice()),
+			screen.Round(p.GetRealizedPnl()), screen.Round(p.GetTotalFees()), screen.Round(p.GetNetPnl()), p.GetDustQuantity(), p.GetExitReason())
 	}
 	table.Write(d.out)
-	return nil
-}
-
-// showProfit computes the long's P&L from its fills and holds it against what is stored.
-func (d *Demo) showProfit(ctx context.Context) error {
-	position, err := d.position(ctx, d.world.longPosition, 0)
-	if err != nil {
-		return err
-	}
-	fills, err := retry(ctx, d, "list fills", func(ctx context.Context) (*projectorv1.ListFillsResponse, error) {
-		return d.state.ListFills(ctx, &projectorv1.ListFillsRequest{PositionId: d.world.longPosition, PageSize: 1000})
-	})
-	if err != nil {
-		return err
-	}
-	slices.Reverse(fills.GetFills())
-	table := screen.NewTable(screen.Text("SIDE"), screen.Decimal("QUANTITY"), screen.Decimal("PRICE"), screen.Decimal("QUOTE"), screen.Decimal("FEE"), screen.Text("IN"), screen.Decimal("FEE IN USDT"))
-	var s sums
-	for _, f := range fills.GetFills() {
-		if err := s.add(f); err != nil {
-			return err
-		}
-		table.Add(enumWord(f.GetSide().String(), "SIDE_"), f.GetFillQuantity(), f.GetFillPrice(), f.GetQuoteQuantity(), f.GetFee(), f.GetFeeAsset(), f.GetFeeQuote())
-	}
-	table.Write(d.out)
-	return s.check(d, position)
-}
-
-// sums are what the P&L is made of.
-type sums struct {
-	bought, cost, sold, proceeds, fees decimal.Decimal
-}
-
-// add takes one fill.
-func (s *sums) add(f *projectorv1.Fill) error {
-	var err error
-	amount := func(text string) decimal.Decimal {
-		value, parseErr := money.Parse(text)
-		err = errors.Join(err, parseErr)
-		return value
-	}
-	quantity, price, fee := amount(f.GetFillQuantity()), amount(f.GetFillPrice()), amount(f.GetFeeQuote())
-	if f.GetSide() == eventv1.Side_SIDE_BUY {
-		s.bought, s.cost = s.bought.Add(quantity), s.cost.Add(quantity.Mul(price))
-	} else {
-		s.sold, s.proceeds = s.sold.Add(quantity), s.proceeds.Add(quantity.Mul(price))
-	}
-	s.fees = s.fees.Add(fee)
-	return err
-}
-
-// check prints the sums and holds them against the position.
-func (s *sums) check(d *Demo, p *projectorv1.Position) error {
-	// Gross is proceeds less what the sold part had cost; multiplied before divided.
-	gross := s.proceeds.Sub(money.Div18(s.sold.Mul(s.cost), s.bought))
-	net := gross.Sub(s.fees)
-	d.say("bought %s for %s; sold %s for %s; fees %s", money.Format(s.bought), money.Format(s.cost), money.Format(s.sold), money.Format(s.proceeds), money.Format(s.fees))
-	d.say("gross = %s - %s x %s / %s = %s", money.Format(s.proceeds), money.Format(s.sold), money.Format(s.cost), money.Format(s.bought), money.Format(gross))
-	d.say("net   = %s - %s = %s", money.Format(gross), money.Format(s.fees), money.Format(net))
-	for _, c := range []struct {
-		name, stored string
-		computed     decimal.Decimal
-	}{{"gross", p.GetRealizedPnl(), gross}, {"fees", p.GetTotalFees(), s.fees}, {"net", p.GetNetPnl(), net}} {
-		if c.stored != money.Format(c.computed) {
-			return fmt.Errorf("the position's %s is %s, the fills give %s", c.name, c.stored, money.Format(c.computed))
-		}
-	}
-	d.say("and so it stands on the position")
 	return nil
 }
 
@@ -207,18 +136,6 @@ func (d *Demo) showProof(p *proof) error {
 	}
 	d.say("tables = fold: all %d rows, every field", p.rows)
 	return nil
-}
-
-// short8 shows an amount with at most 8 places, half to even, as domain reports do.
-func short8(text string) string {
-	if text == "" {
-		return ""
-	}
-	d, err := money.Parse(text)
-	if err != nil {
-		return text
-	}
-	return money.Format(d.RoundBank(8))
 }
 
 // enumWord is an enumeration's name as people read it.

@@ -3,8 +3,10 @@ package demo
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 
+	"github.com/robson/robson/cmd/robson/internal/screen"
 	"github.com/robson/robson/pkg/money"
 	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
@@ -31,7 +33,7 @@ func (d *Demo) accepted(what string, outcome *commandv1.Outcome) error {
 func (d *Demo) longRequest() *commandv1.OpenPositionRequest {
 	return &commandv1.OpenPositionRequest{
 		AccountId: d.world.spot, StrategyId: d.world.strategy, Symbol: symbolBTC, Side: eventv1.PositionSide_POSITION_SIDE_LONG,
-		Capital: capitalText, RiskPercent: "1", TechnicalStop: money.Format(d.world.plan.long.stop),
+		Capital: money.Format(capital), RiskPercent: money.Format(riskPercent), TechnicalStop: money.Format(d.world.plan.long.stop),
 	}
 }
 
@@ -58,7 +60,7 @@ func (d *Demo) openLong(ctx context.Context) error {
 	d.longTrace = response.GetOutcome().GetTraceId()
 	n := response.GetDecision()
 	d.say("%s, price %s, technical stop %s, span %s", d.marketTime(d.world.tick), n.GetEntryPrice(), n.GetTechnicalStopPrice(), n.GetTechnicalStopDistance())
-	d.say("quantity = %s x 1%% / %s = %s, rounded down to %s (bound by %s); planned risk %s", capitalText, n.GetTechnicalStopDistance(), n.GetRawQuantity(), n.GetQuantity(), n.GetQuantityLimit(), n.GetPlannedRisk())
+	d.say("quantity = %s x 1%% / %s = %s, rounded down to %s (bound by %s); planned risk %s", money.Format(capital), n.GetTechnicalStopDistance(), n.GetRawQuantity(), n.GetQuantity(), n.GetQuantityLimit(), n.GetPlannedRisk())
 	if err := d.settle(ctx); err != nil {
 		return err
 	}
@@ -66,7 +68,27 @@ func (d *Demo) openLong(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("position %s is %s with %s at %s", position.GetPositionId(), stateText(position), position.GetCurrentQuantity(), position.GetEntryPrice())
+	if err := d.showParts(ctx); err != nil {
+		return err
+	}
+	d.say("position %s is %s: holds %s, bought at %s on average", position.GetPositionId(), stateText(position), position.GetCurrentQuantity(), screen.Round(position.GetEntryPrice()))
+	return nil
+}
+
+// showParts shows the trades by which the long was entered: the market's depth makes several of one order.
+func (d *Demo) showParts(ctx context.Context) error {
+	fills, err := d.fills(ctx, d.world.longPosition)
+	if err != nil {
+		return err
+	}
+	if len(fills) < 2 {
+		return fmt.Errorf("the long was filled at once; several parts were due")
+	}
+	var parts []string
+	for _, f := range fills {
+		parts = append(parts, f.GetFillQuantity()+" at "+f.GetFillPrice())
+	}
+	d.say("one market order, filled in %d parts: %s", len(parts), strings.Join(parts, ", "))
 	return nil
 }
 
@@ -125,7 +147,7 @@ func (d *Demo) rideLong(ctx context.Context) error {
 			d.say("%s  price %-9s stop %s", d.marketTime(tick), d.world.prices[tick], stop)
 		}
 		if position.GetState() == projectorv1.PositionState_POSITION_STATE_CLOSED {
-			d.say("%s  price %-9s left by %s, net P&L %s", d.marketTime(tick), d.world.prices[tick], position.GetExitReason(), position.GetNetPnl())
+			d.say("%s  price %-9s left by %s, net P&L %s", d.marketTime(tick), d.world.prices[tick], position.GetExitReason(), screen.Round(position.GetNetPnl()))
 			return nil
 		}
 	}
@@ -276,7 +298,7 @@ func (d *Demo) short(ctx context.Context) error {
 	}
 	response, err := retry(d.step(ctx, "open-short"), d, "open the short", func(ctx context.Context) (*commandv1.OpenPositionResponse, error) {
 		return d.trading.OpenPosition(ctx, &commandv1.OpenPositionRequest{
-			AccountId: d.world.margin, Symbol: symbolBTC, Side: eventv1.PositionSide_POSITION_SIDE_SHORT, Capital: capitalText, RiskPercent: "0.5",
+			AccountId: d.world.margin, Symbol: symbolBTC, Side: eventv1.PositionSide_POSITION_SIDE_SHORT, Capital: money.Format(capital), RiskPercent: "0.5",
 			TechnicalStop: money.Format(scene.stop),
 		})
 	})
@@ -286,6 +308,7 @@ func (d *Demo) short(ctx context.Context) error {
 	if err := d.accepted("the short", response.GetOutcome()); err != nil {
 		return err
 	}
+	d.world.shortPosition = response.GetPositionId()
 	d.say("%s  price %s, stop %s, quantity %s sold with borrowed coins", d.marketTime(d.world.tick), response.GetDecision().GetEntryPrice(), response.GetDecision().GetTechnicalStopPrice(), response.GetDecision().GetQuantity())
 	for tick := scene.entryTick + 1; tick <= scene.closeTick; tick++ {
 		if err := d.advance(ctx, tick); err != nil {
@@ -299,7 +322,7 @@ func (d *Demo) short(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("%s  price %s, left by %s, net P&L %s", d.marketTime(d.world.tick), d.world.prices[d.world.tick], position.GetExitReason(), position.GetNetPnl())
+	d.say("%s  price %s, left by %s, net P&L %s", d.marketTime(d.world.tick), d.world.prices[d.world.tick], position.GetExitReason(), screen.Round(position.GetNetPnl()))
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/robson/robson/cmd/robson/internal/market"
+	"github.com/robson/robson/pkg/money"
 	connectorv1 "github.com/robson/robson/proto/gen/go/robson/connector/v1"
 )
 
@@ -22,6 +23,7 @@ const Auto = "auto"
 const (
 	symbolBTC = "BTCUSDT"
 	symbolETH = "ETHUSDT"
+	baseBTC   = "BTC"
 	// autoSource is the public endpoint with one fixed past window, so that every run is the same.
 	autoSource = "https://api.binance.com/api/v3/klines?symbol=BTCUSDT&interval=1h&startTime=1588280400000&limit=1000"
 	// autoPatience is how long the public endpoint may take.
@@ -30,12 +32,19 @@ const (
 	sourceBytesMax = 32 << 20
 )
 
+// The depth that market orders eat: two thin levels, and beneath them enough for everybody.
+const (
+	partsOfLong    = 3
+	quantityPlaces = 5
+	depthRest      = "1000"
+)
+
 // The synthetic path: used where no recorded data can be had. The same on every machine.
 const (
 	syntheticSeed  = 20200430
 	syntheticBars  = 1000
 	syntheticStart = 8625_00
-	syntheticStep  = 2500
+	syntheticStep  = 6000
 )
 
 // source is where the prices come from.
@@ -51,8 +60,13 @@ func CheckMarketData(ctx context.Context, path string) error {
 		return nil
 	}
 	s := source{path: path}
-	_, err := s.read(ctx)
-	return err
+	if _, err := s.read(ctx); err != nil {
+		return err
+	}
+	if _, err := makePlan(market.Prices(s.klines)); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
 }
 
 // read finds the klines: the file named, else the public endpoint, else the synthetic path.
@@ -76,7 +90,7 @@ func (s *source) read(ctx context.Context) (note string, err error) {
 	}
 	s.origin = fmt.Sprintf("a synthetic path (seed %d)", syntheticSeed)
 	s.klines = synthetic()
-	return fmt.Sprintf("Binance's public endpoint could not be reached within %s, so this run uses a synthetic path; --market-data takes a file of klines", autoPatience), nil
+	return fmt.Sprintf("Binance's public endpoint gave no klines within %s (%s), so this run uses a synthetic path;\n   --market-data takes a file of klines", autoPatience, err), nil
 }
 
 // fetch asks the public endpoint.
@@ -152,11 +166,12 @@ func (d *Demo) loadMarketData(ctx context.Context) error {
 	return err
 }
 
-// loadKlines sends the bars. The ladder of depth is thin, so that a market order is filled in parts.
+// loadKlines sends the bars. The ladder of depth is so thin that the planned long is filled in parts.
 func (d *Demo) loadKlines(ctx context.Context) (*connectorv1.MarketState, error) {
+	part := money.Format(d.world.plan.long.quantity().Div(decimal.New(partsOfLong, 0)).Truncate(quantityPlaces))
 	return market.Load(ctx, d.paper, &connectorv1.MarketHeader{
 		Symbol: symbolBTC, Source: &connectorv1.MarketHeader_Klines{Klines: &connectorv1.KlineSource{Origin: d.source.origin}},
-		Depth: []*connectorv1.DepthLevel{{Quantity: "0.2", OffsetTicks: 0}, {Quantity: "0.25", OffsetTicks: 100}, {Quantity: "100", OffsetTicks: 250}},
+		Depth: []*connectorv1.DepthLevel{{Quantity: part, OffsetTicks: 0}, {Quantity: part, OffsetTicks: 100}, {Quantity: depthRest, OffsetTicks: 250}},
 	}, d.source.klines)
 }
 

@@ -2,16 +2,14 @@ package demo
 
 import (
 	"context"
-	"errors"
 
-	"github.com/shopspring/decimal"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-
+	"github.com/robson/robson/pkg/fault"
+	"github.com/robson/robson/pkg/money"
 	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
 	connectorv1 "github.com/robson/robson/proto/gen/go/robson/connector/v1"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+	"github.com/shopspring/decimal"
 )
 
 // Names the demo gives things.
@@ -19,7 +17,6 @@ const (
 	walletSpot     = "spot"
 	walletIsolated = "isolated:" + symbolBTC
 	assetUSDT      = "USDT"
-	capitalText    = "10000"
 	depositText    = "25000"
 )
 
@@ -31,7 +28,8 @@ type world struct {
 	tick          int
 	spot, margin  string
 	strategy      string
-	longPosition  string
+	// longPosition and shortPosition are those whose P&L is computed by hand.
+	longPosition, shortPosition string
 }
 
 // setUp registers what trading needs and puts paper money in.
@@ -48,8 +46,8 @@ func (d *Demo) setUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for account, wallet := range map[string]string{d.world.spot: walletSpot, d.world.margin: walletIsolated} {
-		if err := d.deposit(ctx, account, wallet); err != nil {
+	for _, to := range []struct{ account, wallet string }{{d.world.spot, walletSpot}, {d.world.margin, walletIsolated}} {
+		if err := d.deposit(ctx, to.account, to.wallet); err != nil {
 			return err
 		}
 	}
@@ -65,7 +63,7 @@ func (d *Demo) createTenant(ctx context.Context) error {
 		d.say("tenant %s is there already", existing.GetTenant().GetTenantId())
 		return nil
 	}
-	if status.Code(errors.Unwrap(err)) != codes.NotFound && status.Code(err) != codes.NotFound {
+	if !fault.Is(err, fault.NotFound) {
 		return err
 	}
 	created, err := retry(d.step(ctx, "tenant"), d, "create the tenant", func(ctx context.Context) (*commandv1.CreateTenantResponse, error) {
@@ -87,7 +85,7 @@ func (d *Demo) registerAccount(ctx context.Context, name string, product eventv1
 			ApiKeyFingerprint: "paper-" + d.id("fingerprint/"+name).String(), Permissions: []string{"read", "trade"},
 			RiskLimits: &eventv1.RiskLimits{
 				RiskPercentMax: "1", MaxExposure: "15000", DailyLossLimit: "300", MaxDrawdown: "1000",
-				MonthlyBudgetPercent: "4", CapitalBase: capitalText, MaxOpenPositions: 3,
+				MonthlyBudgetPercent: "4", CapitalBase: money.Format(capital), MaxOpenPositions: 3,
 			},
 		})
 	})

@@ -7,26 +7,31 @@ import (
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 )
 
-// WriteTimeline prints events as a table a person reads from top to bottom: when, where, what, and because of what.
-func WriteTimeline(w io.Writer, events []*eventv1.Event) {
+// timelineColumns are the columns of a timeline; the last is shown only with ids.
+var timelineColumns = []Column{
+	Num("position", "POS"), Col("occurred_at", "OCCURRED (UTC)"), Col("stream", "STREAM"), Num("seq", "SEQ"), Col("event_type", "EVENT"),
+	Col("summary", "WHAT"), Col("actor", "ACTOR"), Col("cause", "CAUSE"), Col("event_id", "EVENT ID"),
+}
+
+// WriteTimeline prints events as a table a person reads from top to bottom: when, where, what, and because of what. A cause on
+// the same screen is named by its position.
+func WriteTimeline(w io.Writer, events []*eventv1.Event, withIDs bool) {
+	columns := timelineColumns
+	if !withIDs {
+		columns = columns[:len(columns)-1]
+	}
 	positions := make(map[string]int64, len(events))
 	for _, e := range events {
 		positions[e.GetEventId()] = e.GetPosition()
 	}
 	cells := make([][]string, len(events))
 	for i, e := range events {
-		cells[i] = timelineRow(e, positions)
+		cells[i] = timelineRow(e, positions)[:len(columns)]
 	}
-	writeCells(w, timelineColumns, cells)
+	writeCells(w, columns, cells)
 }
 
-// timelineColumns are the columns of a timeline.
-var timelineColumns = []Column{
-	Num("position", "POS"), Col("occurred_at", "OCCURRED (UTC)"), Col("stream", "STREAM"), Num("seq", "SEQ"),
-	Col("event_type", "EVENT"), Col("summary", "WHAT"), Col("actor", "ACTOR"), Col("event_id", "EVENT ID"), Col("cause", "CAUSED BY"),
-}
-
-// timelineRow is an event as cells of a timeline. A cause on the same screen is named by its position.
+// timelineRow is an event as cells of a timeline.
 func timelineRow(e *eventv1.Event, positions map[string]int64) []string {
 	cause := ""
 	if id := e.GetCausationId(); id != "" {
@@ -37,6 +42,6 @@ func timelineRow(e *eventv1.Event, positions map[string]int64) []string {
 	}
 	return []string{
 		strconv.FormatInt(e.GetPosition(), 10), timeText(e.GetOccurredAt()), shortStream(e.GetStreamKey()), strconv.FormatInt(e.GetSeq(), 10),
-		e.GetEventType(), Summary(e), EnumText(eventv1.ActorType(0).Descriptor(), e.GetActorType().Number()), e.GetEventId(), cause,
+		e.GetEventType(), Summary(e), EnumText(eventv1.ActorType(0).Descriptor(), e.GetActorType().Number()), cause, e.GetEventId(),
 	}
 }
