@@ -15,8 +15,14 @@ import (
 // change is what one event does to the state, collected before any of it is done.
 type change struct {
 	reader
-	rows      []Row
+	rows      []keyedRow
 	anomalies []Anomaly
+}
+
+// keyedRow is a row with its key, which takes time to make.
+type keyedRow struct {
+	key Key
+	row Row
 }
 
 // overlaid lets a change read its own writes.
@@ -27,9 +33,9 @@ type overlaid struct {
 
 // Get implements View.
 func (o overlaid) Get(key Key) (Row, error) {
-	for _, row := range o.change.rows {
-		if row.Key() == key {
-			return row, nil
+	for i := range o.change.rows {
+		if o.change.rows[i].key == key {
+			return o.change.rows[i].row, nil
 		}
 	}
 	return o.below.Get(key)
@@ -44,12 +50,12 @@ func (c *change) put(row Row) {
 	meta.LastEventID, meta.LastPosition, meta.UpdatedAt = c.ev.EventID, c.ev.Position, micros(c.ev.IngestedAt)
 	key := row.Key()
 	for i := range c.rows {
-		if c.rows[i].Key() == key {
-			c.rows[i] = row
+		if c.rows[i].key == key {
+			c.rows[i].row = row
 			return
 		}
 	}
-	c.rows = append(c.rows, row)
+	c.rows = append(c.rows, keyedRow{key, row})
 }
 
 // clone copies a row for changing. Maps and slices within are shared: they are replaced, never changed.

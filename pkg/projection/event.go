@@ -60,8 +60,13 @@ func Fold(state State, ev Event) ([]Anomaly, error) {
 	if c.err != nil || len(c.missing) > 0 {
 		return nil, c.failure(corruptEvent)
 	}
-	for _, row := range c.rows {
-		state.Put(row)
+	overlay, keyed := state.(*Overlay)
+	for _, changed := range c.rows {
+		if keyed {
+			overlay.changed[changed.key] = changed.row
+		} else {
+			state.Put(changed.row)
+		}
 	}
 	return c.anomalies, nil
 }

@@ -21,8 +21,8 @@ func (c *change) foldFill(p *eventv1.FillReceived) {
 	if fill.PositionID.Valid {
 		c.want(PositionKey(fill.PositionID.UUID), RiskKey(fill.AccountID, uuid.Nil))
 	}
-	if get[Fill](&c.reader, fill.Key()) != nil {
-		return
+	if get[Fill](&c.reader, fill.Key()) != nil || len(c.missing) > 0 {
+		return // Nothing more can be asked for before these rows are there.
 	}
 	before, order := c.report(orderFact{
 		orderID: fill.OrderID, accountID: fill.AccountID, symbol: fill.Symbol,

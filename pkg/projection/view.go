@@ -127,8 +127,12 @@ func (o *Overlay) Discard() { clear(o.changed) }
 
 // MergeInto puts all changes into another state, usually the one below, and forgets them here.
 func (o *Overlay) MergeInto(state State) {
-	for _, row := range o.changed {
-		state.Put(row)
+	if below, keyed := state.(*Overlay); keyed {
+		maps.Copy(below.changed, o.changed)
+	} else {
+		for _, row := range o.changed {
+			state.Put(row)
+		}
 	}
 	o.Discard()
 }

@@ -88,7 +88,7 @@ func rowOf[T any](t must, b *book, key projection.Key) *T {
 func TestLedger_contradictions_are_recorded_once(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		name    string
+		name     string
 		together bool
 	}{{"in transactions of their own", false}, {"in one batch", true}}
 	for _, test := range tests {

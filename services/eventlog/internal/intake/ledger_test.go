@@ -340,12 +340,12 @@ func TestLedger_a_tenant_begins_with_its_creation(t *testing.T) {
 	empty := &desk{Log: log, book: newBook()}
 	e := empty.refuses(t, fault.NotFound, "TENANT_NOT_FOUND", asRequest(t, log, "", log.Sample("1", "USDT", "1")))
 	require.Equal(t, log.TenantID.String(), e.Metadata["tenant_id"])
-	empty.refuses(t, fault.NotFound, "TENANT_NOT_FOUND", request(t, draft(log, "x", log.StrategyRegistered())))
+	_ = empty.refuses(t, fault.NotFound, "TENANT_NOT_FOUND", request(t, draft(log, "x", log.StrategyRegistered())))
 
 	// In another tenant's stream it creates nothing.
 	strange := draft(log, "strange", created)
 	strange.Streams[0].Key = "tenant:" + uuid.NewString()
-	empty.refuses(t, fault.NotFound, "TENANT_NOT_FOUND", request(t, strange))
+	_ = empty.refuses(t, fault.NotFound, "TENANT_NOT_FOUND", request(t, strange))
 
 	create := request(t, draft(log, "create", created, log.AccountRegistered(projectiontest.Spot, eventv1.Product_PRODUCT_SPOT)))
 	ledger := empty.book.open(t, create)
@@ -357,7 +357,7 @@ func TestLedger_a_tenant_begins_with_its_creation(t *testing.T) {
 	require.Equal(t, int64(1), o.Head.Generation)
 	require.EqualValues(t, projection.RulesVersion, o.Head.RulesVersion)
 	require.Equal(t, [32]byte{}, o.Records[0].PrevHash)
-	empty.refuses(t, fault.Refused, "TENANT_EXISTS", request(t, draft(log, "again", created)))
+	_ = empty.refuses(t, fault.Refused, "TENANT_EXISTS", request(t, draft(log, "again", created)))
 	empty.book.requireSound(t)
 
 	// Creating and using a tenant may be one batch.
