@@ -9,15 +9,11 @@ import (
 	"net"
 	"sync"
 
-	"google.golang.org/grpc"
-
 	"github.com/robson/robson/pkg/clock"
 	"github.com/robson/robson/pkg/identity"
 	"github.com/robson/robson/pkg/rpc"
-	connectorv1 "github.com/robson/robson/proto/gen/go/robson/connector/v1"
-	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
-	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
 	"github.com/robson/robson/services/command/internal/monitor"
+	"github.com/robson/robson/services/command/internal/peer"
 	"github.com/robson/robson/services/command/internal/process"
 	"github.com/robson/robson/services/command/internal/server"
 )
@@ -90,33 +86,30 @@ func serve(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config
 	if err != nil {
 		return false, fmt.Errorf("command: %w", err)
 	}
-	others, err := dial(cfg)
+	others, err := peer.Dial(peer.Addresses{
+		Eventlog: cfg.EventlogAddress, Projector: cfg.ProjectorAddress, Connector: cfg.ConnectorAddress,
+	}, cfg.ServiceToken)
 	if err != nil {
 		return false, fmt.Errorf("command: %w", err)
 	}
-	defer func() { err = errors.Join(err, others.close()) }()
-	alerts := &process.Alerts{}
-	stops := monitor.New(logger, clk, monitor.Deps{
-		Log: others.log, State: others.state, Prices: others.connector, Alerts: alerts,
-	}, cfg.Monitor)
-	manager := process.New(logger, clk, process.Deps{
-		Log: others.log, State: others.state, Connector: others.connector, Watch: stops, Alerts: alerts,
-	}, cfg.Process)
+	defer func() { err = errors.Join(err, others.Close()) }()
+	parts, err := assemble(logger, clk, cfg, others)
+	if err != nil {
+		return false, fmt.Errorf("command: %w", err)
+	}
 	rpcs, err := rpc.NewServer(logger, clk, tokens, cfg.Server)
 	if err != nil {
 		return false, fmt.Errorf("command: %w", err)
 	}
-	server.New(clk, server.Deps{
-		Appender: others.log, Commands: others.log, State: others.state, Market: others.connector,
-	}, cfg.Decisions).Register(rpcs)
-	server.NewMonitor(manager, stops, alerts).Register(rpcs)
+	parts.decisions.Register(rpcs)
+	parts.progress.Register(rpcs)
 
 	// What works of its own accord goes on while running calls finish. Both end together: a lane of the process manager
 	// may wait for the monitor.
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var wait sync.WaitGroup
-	wait.Go(func() { stops.Run(working) })
-	wait.Go(func() { manager.Run(working) })
+	wait.Go(func() { parts.stops.Run(working) })
+	wait.Go(func() { parts.manager.Run(working) })
 	defer func() { stop(); wait.Wait() }()
 	logger.InfoContext(ctx, "command serves", "address", cfg.Listener.Addr().String())
 	if err := rpcs.Serve(ctx, cfg.Listener); err != nil {
@@ -125,45 +118,36 @@ func serve(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config
 	return true, nil
 }
 
-// services are the other services, as this one uses them.
-type services struct {
-	log struct {
-		eventlogv1.AppendServiceClient
-		eventlogv1.ReadServiceClient
-		eventlogv1.WorkerServiceClient
-	}
-	state     projectorv1.StateServiceClient
-	connector struct {
-		connectorv1.ExecutionServiceClient
-		connectorv1.MarketServiceClient
-	}
-	conns []*grpc.ClientConn
+// parts are what the service consists of.
+type parts struct {
+	decisions *server.Server
+	progress  *server.Monitor
+	manager   *process.Manager
+	stops     *monitor.Monitor
 }
 
-// dial makes the connections; they connect when first used, and again whenever they are lost.
-func dial(cfg Config) (*services, error) {
-	s := &services{}
-	for _, address := range []string{cfg.EventlogAddress, cfg.ProjectorAddress, cfg.ConnectorAddress} {
-		conn, err := rpc.Dial(rpc.ClientConfig{Address: address, Token: cfg.ServiceToken})
-		if err != nil {
-			return nil, errors.Join(err, s.close())
-		}
-		s.conns = append(s.conns, conn)
+func assemble(logger *slog.Logger, clk clock.Clock, cfg Config, others *peer.Peers) (*parts, error) {
+	alerts, err := process.NewAlerts()
+	if err != nil {
+		return nil, err
 	}
-	eventlog, projector, connector := s.conns[0], s.conns[1], s.conns[2]
-	s.log.AppendServiceClient = eventlogv1.NewAppendServiceClient(eventlog)
-	s.log.ReadServiceClient = eventlogv1.NewReadServiceClient(eventlog)
-	s.log.WorkerServiceClient = eventlogv1.NewWorkerServiceClient(eventlog)
-	s.state = projectorv1.NewStateServiceClient(projector)
-	s.connector.ExecutionServiceClient = connectorv1.NewExecutionServiceClient(connector)
-	s.connector.MarketServiceClient = connectorv1.NewMarketServiceClient(connector)
-	return s, nil
-}
-
-func (s *services) close() error {
-	var all error
-	for _, conn := range s.conns {
-		all = errors.Join(all, conn.Close())
+	stops, err := monitor.New(logger, clk, monitor.Deps{
+		Log: others.Log, State: others.State, Prices: others.Connector, Alerts: alerts,
+	}, cfg.Monitor)
+	if err != nil {
+		return nil, err
 	}
-	return all
+	manager, err := process.New(logger, clk, process.Deps{
+		Log: others.Log, State: others.State, Connector: others.Connector, Watch: stops, Alerts: alerts,
+	}, cfg.Process)
+	if err != nil {
+		return nil, err
+	}
+	decisions, err := server.New(clk, server.Deps{
+		Appender: others.Log, Commands: others.Log, State: others.State, Market: others.Connector,
+	}, cfg.Decisions)
+	if err != nil {
+		return nil, err
+	}
+	return &parts{decisions: decisions, progress: server.NewMonitor(manager, stops, alerts), manager: manager, stops: stops}, nil
 }

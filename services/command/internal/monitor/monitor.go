@@ -3,6 +3,8 @@ package monitor
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -96,13 +98,24 @@ type Monitor struct {
 	started chan *feed
 }
 
+// ticksKeptMin leaves something when half of what is kept is forgotten.
+const ticksKeptMin = 2
+
 // New makes a monitor.
-func New(logger *slog.Logger, c clock.Clock, deps Deps, config Config) *Monitor {
+func New(logger *slog.Logger, c clock.Clock, deps Deps, config Config) (*Monitor, error) {
 	config = config.defaulted()
+	switch {
+	case config.TicksKept < ticksKeptMin:
+		return nil, fmt.Errorf("monitor config: TicksKept is %d and must be at least %d", config.TicksKept, ticksKeptMin)
+	case config.FeedsMax < 1:
+		return nil, fmt.Errorf("monitor config: FeedsMax is %d and must be at least 1", config.FeedsMax)
+	case config.CheckpointEvery <= 0 || config.RetryDelay <= 0 || config.RetryDelayMax < config.RetryDelay:
+		return nil, errors.New("monitor config: delays must be above zero, and RetryDelayMax not below RetryDelay")
+	}
 	return &Monitor{
 		logger: logger, clock: c, deps: deps, config: config,
 		feeds: map[market]*feed{}, started: make(chan *feed, config.FeedsMax),
-	}
+	}, nil
 }
 
 // Run follows every market that positions turn up in, until the context ends; then it waits for all it started.

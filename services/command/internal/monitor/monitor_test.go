@@ -75,7 +75,9 @@ func setup(t *testing.T) *testBundle {
 	})
 	require.NoError(t, err)
 	b.account = account
-	b.Server = server.New(clock.System(), server.Deps{Appender: b.World, Commands: b.World, State: b.World, Market: b.World}, server.Config{})
+	made, err := server.New(clock.System(), server.Deps{Appender: b.World, Commands: b.World, State: b.World, Market: b.World}, server.Config{})
+	require.NoError(t, err)
+	b.Server = made
 	return b
 }
 
@@ -84,7 +86,8 @@ func (b *testBundle) run(t *testing.T, config monitor.Config) (made *monitor.Mon
 	t.Helper()
 	config.CheckpointEvery, config.RetryDelay, config.RetryDelayMax = time.Millisecond, time.Millisecond, 5*time.Millisecond
 	logger := slog.New(slog.NewTextHandler(b.logged, nil))
-	made = monitor.New(logger, clock.System(), monitor.Deps{Log: b.World, State: b.World, Prices: b.World, Alerts: b.alerts}, config)
+	made, err := monitor.New(logger, clock.System(), monitor.Deps{Log: b.World, State: b.World, Prices: b.World, Alerts: b.alerts}, config)
+	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { made.Run(ctx); close(done) }()
@@ -181,19 +184,23 @@ func TestMonitor_Trails(t *testing.T) {
 		want  []string
 	}{
 		{
-			"S6 long, continuous, exit on touch", long, 0, []string{"95500", "96000", "95800", "97000", "96200", "95500"},
+			"S6 long, continuous, exit on touch", long, 0,
+			[]string{"95500", "96000", "95800", "97000", "96200", "95500"},
 			[]string{"93500 to 94000 at 95500", "94000 to 94500 at 96000", "94500 to 95500 at 97000", "exit at 95500, stop 95500"},
 		},
 		{
-			"S6 mirrored short", short, 0, []string{"94500", "94000", "94200", "93000", "93800", "94500"},
+			"S6 mirrored short", short, 0,
+			[]string{"94500", "94000", "94200", "93000", "93800", "94500"},
 			[]string{"96500 to 96000 at 94500", "96000 to 95500 at 94000", "95500 to 94500 at 93000", "exit at 94500, stop 94500"},
 		},
 		{
-			"long by steps", long, step, []string{"95500", "96499.99", "96500", "97999.99", "98000", "96600", "96500"},
+			"long by steps", long, step,
+			[]string{"95500", "96499.99", "96500", "97999.99", "98000", "96600", "96500"},
 			[]string{"93500 to 95000 at 96500", "95000 to 96500 at 98000", "exit at 96500, stop 96500"},
 		},
 		{
-			"short by steps", short, step, []string{"93500.01", "93500", "90000", "92000", "92000.01"},
+			"short by steps", short, step,
+			[]string{"93500.01", "93500", "90000", "92000", "92000.01"},
 			[]string{"96500 to 95000 at 93500", "95000 to 92000 at 90000", "exit at 92000, stop 92000"},
 		},
 		{"S6 a gap through the stop", long, 0, []string{"92000"}, []string{"exit at 92000, stop 93500"}},

@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -109,9 +110,39 @@ type Manager struct {
 	workers map[uuid.UUID]*worker
 }
 
+// validate refuses what cannot be meant, after the defaults.
+func (c Config) validate() error {
+	for _, setting := range []struct {
+		name string
+		ok   bool
+	}{
+		{"ParallelMax", c.ParallelMax > 0},
+		{"TenantPoll", c.TenantPoll > 0},
+		{"CheckpointEvery", c.CheckpointEvery > 0},
+		{"ExecuteTimeout", c.ExecuteTimeout > 0},
+		{"RetryDelay", c.RetryDelay > 0},
+		{"RetryDelayMax", c.RetryDelayMax >= c.RetryDelay},
+		{"AlertAfter", c.AlertAfter > 0},
+		{"Lifecycle.StopBufferFraction", !c.Lifecycle.StopBufferFraction.IsNegative()},
+		{"Lifecycle.StopReplaceFraction", !c.Lifecycle.StopReplaceFraction.IsNegative()},
+		{"Lifecycle.RetryDelay", c.Lifecycle.RetryDelay > 0},
+		{"Lifecycle.RetryDelayMax", c.Lifecycle.RetryDelayMax >= c.Lifecycle.RetryDelay},
+		{"Lifecycle.AlertAfter", c.Lifecycle.AlertAfter > 0},
+	} {
+		if !setting.ok {
+			return fmt.Errorf("process config: %s is out of its bounds", setting.name)
+		}
+	}
+	return nil
+}
+
 // New makes a manager.
-func New(logger *slog.Logger, c clock.Clock, deps Deps, config Config) *Manager {
-	return &Manager{logger: logger, clock: c, deps: deps, config: config.defaulted(), workers: map[uuid.UUID]*worker{}}
+func New(logger *slog.Logger, c clock.Clock, deps Deps, config Config) (*Manager, error) {
+	config = config.defaulted()
+	if err := config.validate(); err != nil {
+		return nil, err
+	}
+	return &Manager{logger: logger, clock: c, deps: deps, config: config, workers: map[uuid.UUID]*worker{}}, nil
 }
 
 // Run works for every tenant there is and comes to be, until the context ends; then it waits for all it started. What

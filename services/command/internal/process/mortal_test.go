@@ -137,7 +137,7 @@ func lives() []life {
 		{
 			name: "an entry rejected", product: spot, side: long,
 			behave: []worldtest.Behaviour{worldtest.Reject},
-			play: func(*testing.T, *testBundle, string) {},
+			play:   func(*testing.T, *testBundle, string) {},
 		},
 		{
 			name: "closed before the entry was filled", product: spot, side: long,

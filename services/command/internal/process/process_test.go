@@ -47,12 +47,14 @@ func setup(t *testing.T, product eventv1.Product) *testBundle {
 	t.Helper()
 	b := &testBundle{World: worldtest.New("95000"), account: uuid.NewString()}
 	b.world = &mortal{World: b.World, left: -1}
-	b.Server = server.New(clock.System(), server.Deps{Appender: b.World, Commands: b.World, State: b.World, Market: b.World}, server.Config{})
+	made, err := server.New(clock.System(), server.Deps{Appender: b.World, Commands: b.World, State: b.World, Market: b.World}, server.Config{})
+	require.NoError(t, err)
+	b.Server = made
 	wallet, pair := "spot", ""
 	if product == eventv1.Product_PRODUCT_ISOLATED_MARGIN {
 		wallet, pair = "isolated:BTCUSDT", worldtest.Symbol
 	}
-	_, err := b.CreateTenant(b.call(t), &commandv1.CreateTenantRequest{Name: "acme"})
+	_, err = b.CreateTenant(b.call(t), &commandv1.CreateTenantRequest{Name: "acme"})
 	require.NoError(t, err)
 	_, err = b.RegisterAccount(b.call(t), &commandv1.RegisterAccountRequest{
 		AccountId: b.account, Environment: eventv1.Environment_ENVIRONMENT_SIM, Product: product, Label: "a", QuoteAsset: "USDT",
@@ -81,12 +83,15 @@ func (b *testBundle) run(t *testing.T, change ...func(*process.Config)) {
 		c(&config)
 	}
 	b.alerts = &process.Alerts{}
-	b.monitor = monitor.New(logger, clock.System(), monitor.Deps{Log: b.world, State: b.World, Prices: b.World, Alerts: b.alerts}, monitor.Config{
+	var err error
+	b.monitor, err = monitor.New(logger, clock.System(), monitor.Deps{Log: b.world, State: b.World, Prices: b.World, Alerts: b.alerts}, monitor.Config{
 		CheckpointEvery: time.Millisecond, RetryDelay: time.Millisecond, RetryDelayMax: 5 * time.Millisecond,
 	})
-	b.manager = process.New(logger, clock.System(), process.Deps{
+	require.NoError(t, err)
+	b.manager, err = process.New(logger, clock.System(), process.Deps{
 		Log: b.world, State: b.World, Connector: b.world, Watch: b.monitor, Alerts: b.alerts,
 	}, config)
+	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{}, 2)
 	manager, stops := b.manager, b.monitor
@@ -543,7 +548,8 @@ func TestManager_Faults(t *testing.T) {
 
 func TestManager_Progress_unknown(t *testing.T) {
 	t.Parallel()
-	m := process.New(slog.New(slog.DiscardHandler), clock.System(), process.Deps{}, process.Config{})
+	m, err := process.New(slog.New(slog.DiscardHandler), clock.System(), process.Deps{}, process.Config{})
+	require.NoError(t, err)
 	reacted, busy := m.Progress(uuid.New())
 	require.Zero(t, reacted)
 	require.Zero(t, busy)

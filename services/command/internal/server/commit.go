@@ -73,6 +73,7 @@ type committer struct {
 	clock    clock.Clock
 	appender Appender
 	commands CommandReader
+	metrics  metrics
 	// retriesMax is how often a decision is taken anew after a conflict.
 	retriesMax int
 	// retryDelay is the first delay between tries; it doubles, and each is a random part of it.
@@ -113,7 +114,11 @@ func (c *committer) commit(ctx context.Context, req request, decide decider) (*r
 			res.conflicts = conflicts
 			return res, nil
 		}
-		if !fault.Is(err, fault.Conflict) || conflicts >= c.retriesMax {
+		if !fault.Is(err, fault.Conflict) {
+			return nil, err
+		}
+		anew := conflicts < c.retriesMax
+		if c.metrics.conflict(ctx, req.method, anew); !anew {
 			return nil, err
 		}
 		if err := clock.Sleep(ctx, c.clock, jittered(c.retryDelay<<conflicts)); err != nil {

@@ -173,7 +173,9 @@ func setup(t *testing.T) *testBundle {
 			Balances: []*projectorv1.Balance{{Wallet: "spot", Asset: "USDT", Free: "10000"}},
 		}},
 	}
-	b.Server = New(clock.NewFake(marketTime), Deps{Appender: b.log, Commands: b.log, State: b.state, Market: b.market}, Config{})
+	var err error
+	b.Server, err = New(clock.NewFake(marketTime), Deps{Appender: b.log, Commands: b.log, State: b.state, Market: b.market}, Config{})
+	require.NoError(t, err)
 	return b
 }
 

@@ -47,9 +47,9 @@ type asked = func(context.Context, bool, bool) (proto.Message, *commandv1.Outcom
 
 func setupCases() []rpcCase {
 	return []rpcCase{
-		{"CreateTenant", func(_ *testing.T, b *worldBundle) asked {
+		{"CreateTenant", func(t *testing.T, b *worldBundle) asked {
 			b.World = worldtest.New("95000")
-			b.Server = b.server(b.World)
+			b.Server = b.server(t, b.World)
 			return ask(b.CreateTenant, (*commandv1.CreateTenantResponse).GetOutcome, func(dry, other bool) *commandv1.CreateTenantRequest {
 				return &commandv1.CreateTenantRequest{Name: alter(other, "acme", "other"), DryRun: dry}
 			})

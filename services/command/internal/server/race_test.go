@@ -70,7 +70,7 @@ func TestServer_RaceForTheBudget(t *testing.T) {
 	limits.MonthlyBudgetPercent = "1.5" // 150: one S1 leaves 50.01
 	b := newWorld(t, margin, limits)
 	state := meet(b.World, 2)
-	one, two := b.server(state), b.server(state)
+	one, two := b.server(t, state), b.server(t, state)
 	open := func(server *Server, side eventv1.PositionSide) func() (*commandv1.OpenPositionResponse, error) {
 		ctx := b.call(t)
 		return func() (*commandv1.OpenPositionResponse, error) { return server.OpenPosition(ctx, b.s1(side)) }
@@ -98,7 +98,7 @@ func TestServer_RaceForThePosition(t *testing.T) {
 		b := newWorld(t, spot, generous())
 		state := meet(b.World, 2)
 		open := func() func() (*commandv1.OpenPositionResponse, error) {
-			ctx, server := b.call(t), b.server(state)
+			ctx, server := b.call(t), b.server(t, state)
 			return func() (*commandv1.OpenPositionResponse, error) { return server.OpenPosition(ctx, b.s1(long)) }
 		}
 		_, errs := both(open(), open())
@@ -109,7 +109,7 @@ func TestServer_RaceForThePosition(t *testing.T) {
 		b := newWorld(t, spot, generous())
 		state := meet(b.World, 2)
 		arm := func() func() (*commandv1.ArmPositionResponse, error) {
-			ctx, server := b.call(t), b.server(state)
+			ctx, server := b.call(t), b.server(t, state)
 			return func() (*commandv1.ArmPositionResponse, error) {
 				return server.ArmPosition(ctx, &commandv1.ArmPositionRequest{AccountId: b.account, Symbol: worldtest.Symbol, Side: long})
 			}
@@ -123,7 +123,7 @@ func TestServer_RaceForThePosition(t *testing.T) {
 		id := b.active(t)
 		state := meet(b.World, 2)
 		closing := func() func() (*commandv1.ClosePositionResponse, error) {
-			ctx, server := b.call(t), b.server(state)
+			ctx, server := b.call(t), b.server(t, state)
 			return func() (*commandv1.ClosePositionResponse, error) {
 				return server.ClosePosition(ctx, &commandv1.ClosePositionRequest{PositionId: id})
 			}
@@ -189,7 +189,7 @@ func TestServer_Guards(t *testing.T) {
 	t.Run("limits lowered while arming", func(t *testing.T) {
 		t.Parallel()
 		b := newWorld(t, spot, generous())
-		server := b.server(&meddler{World: b.World, meddle: func() {
+		server := b.server(t, &meddler{World: b.World, meddle: func() {
 			lower := generous()
 			lower.CapitalBase, lower.RiskPercentMax = "5000", "0.5"
 			_, err := b.RegisterAccount(b.call(t), &commandv1.RegisterAccountRequest{
@@ -208,7 +208,7 @@ func TestServer_Guards(t *testing.T) {
 		t.Parallel()
 		b := newWorld(t, spot, generous())
 		strategy := b.strategy(t, true)
-		server := b.server(&meddler{World: b.World, meddle: func() {
+		server := b.server(t, &meddler{World: b.World, meddle: func() {
 			_, err := b.DisableStrategy(b.call(t), &commandv1.DisableStrategyRequest{StrategyId: strategy, Reason: "x"})
 			require.NoError(t, err)
 		}})
@@ -221,7 +221,7 @@ func TestServer_Guards(t *testing.T) {
 	t.Run("panic while opening: the opening is refused, and recorded", func(t *testing.T) {
 		t.Parallel()
 		b := newWorld(t, spot, generous())
-		server := b.server(&meddler{World: b.World, meddle: func() {
+		server := b.server(t, &meddler{World: b.World, meddle: func() {
 			_, err := b.Panic(b.call(t), &commandv1.PanicRequest{AccountId: b.account})
 			require.NoError(t, err)
 		}})
@@ -236,7 +236,7 @@ func TestServer_Guards(t *testing.T) {
 		t.Parallel()
 		b := newWorld(t, spot, generous())
 		id := b.active(t)
-		server := b.server(&meddler{World: b.World, meddle: func() {
+		server := b.server(t, &meddler{World: b.World, meddle: func() {
 			_, err := b.MoveStop(b.call(t), &commandv1.MoveStopRequest{PositionId: id, NewStop: "94200"})
 			require.NoError(t, err)
 		}})
@@ -248,7 +248,7 @@ func TestServer_Guards(t *testing.T) {
 		t.Parallel()
 		b := newWorld(t, spot, generous())
 		id := b.entering(t)
-		server := b.server(&meddler{World: b.World, meddle: func() { require.NoError(t, b.Fill(t.Context(), id)) }})
+		server := b.server(t, &meddler{World: b.World, meddle: func() { require.NoError(t, b.Fill(t.Context(), id)) }})
 		answer, err := server.ClosePosition(b.call(t), &commandv1.ClosePositionRequest{PositionId: id})
 		require.NoError(t, err)
 		require.Equal(t, int32(1), answer.GetOutcome().GetConflicts())

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"google.golang.org/grpc"
@@ -71,15 +72,22 @@ type Server struct {
 }
 
 // New makes a server.
-func New(c clock.Clock, deps Deps, config Config) *Server {
+func New(c clock.Clock, deps Deps, config Config) (*Server, error) {
 	config = config.defaulted()
+	if config.ConflictRetriesMax < 0 || config.ConflictRetryDelay < 0 || config.EntryValidity < 0 {
+		return nil, errors.New("command config: limits and delays of decisions must not be below zero")
+	}
+	metrics, err := newMetrics()
+	if err != nil {
+		return nil, err
+	}
 	return &Server{
 		committer: committer{
-			clock: c, appender: deps.Appender, commands: deps.Commands,
+			clock: c, appender: deps.Appender, commands: deps.Commands, metrics: metrics,
 			retriesMax: config.ConflictRetriesMax, retryDelay: config.ConflictRetryDelay,
 		},
 		state: deps.State, market: deps.Market, config: config,
-	}
+	}, nil
 }
 
 // Register adds the services to a gRPC server.

@@ -41,13 +41,16 @@ func newWorld(t *testing.T, product eventv1.Product, limits *eventv1.RiskLimits)
 	b := &worldBundle{World: worldtest.New("95000")}
 	account, err := b.Begin(product, "10000", limits)
 	require.NoError(t, err)
-	b.account, b.Server = account, b.server(b.World)
+	b.account, b.Server = account, b.server(t, b.World)
 	return b
 }
 
 // server makes a server on the world that reads a state of its own.
-func (b *worldBundle) server(state State) *Server {
-	return New(clock.System(), Deps{Appender: b.World, Commands: b.World, State: state, Market: b.World}, Config{ConflictRetryDelay: 1})
+func (b *worldBundle) server(t *testing.T, state State) *Server {
+	t.Helper()
+	made, err := New(clock.System(), Deps{Appender: b.World, Commands: b.World, State: state, Market: b.World}, Config{ConflictRetryDelay: 1})
+	require.NoError(t, err)
+	return made
 }
 
 // call is a context as the interceptors make it, for a command of its own.
