@@ -26,6 +26,10 @@ func (e *Executor) Cancel(ctx context.Context, orderID string) (*projectorv1.Ord
 	if err != nil {
 		return nil, err
 	}
+	return e.cancelTask(ctx, t)
+}
+
+func (e *Executor) cancelTask(ctx context.Context, t *task) (*projectorv1.Order, error) {
 	background, err := e.background(t.tenant, t.order.Origin.Trace)
 	if err != nil {
 		return nil, err
@@ -33,7 +37,7 @@ func (e *Executor) Cancel(ctx context.Context, orderID string) (*projectorv1.Ord
 	for try := 1; ; try++ {
 		position, err := e.cancelUntilEnded(background, t) //nolint:contextcheck // what is claimed goes on when its caller has gone
 		if err == nil {
-			return e.ledger.Order(ctx, orderID, position)
+			return e.ledger.Order(ctx, t.order.ID.String(), position)
 		}
 		if !errors.Is(err, errAsk) {
 			return nil, err

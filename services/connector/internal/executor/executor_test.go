@@ -11,6 +11,7 @@ import (
 	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"google.golang.org/grpc"
 
 	"github.com/robson/robson/pkg/clock"
 	"github.com/robson/robson/pkg/event"
@@ -21,6 +22,7 @@ import (
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+	"github.com/robson/robson/services/connector/internal/ledger"
 	"github.com/robson/robson/services/connector/internal/ledgertest"
 	"github.com/robson/robson/services/connector/internal/line"
 	"github.com/robson/robson/services/connector/internal/paper"
@@ -529,12 +531,93 @@ func TestCancel(t *testing.T) {
 		require.True(t, fault.Is(err, fault.Exhausted))
 		require.Equal(t, time.Second, fault.As(err).RetryAfter)
 	})
+	t.Run("overtakes the placing", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		stop := b.openWithStop(projectiontest.Long("p"))
+		limit := projectiontest.Short("q")
+		b.entry(limit)
+		b.books.Do(t, func(l *projectiontest.Log) error {
+			_, err := l.Append(l.Claim(limit.EntryID(), 1))
+			return err
+		})
+		order := event.OrderID(limit.EntryID(), 1)
+		client := venue.ClientOrderID(event.ClientOrderID(order))
+		late := &lateOrder{Trading: b.paper.Account(b.ref(projectiontest.Margin)).Trading, place: venue.NewOrder{
+			Symbol: "BTCUSDT", Side: venue.Sell, Type: venue.Limit, TimeInForce: venue.GTC, Price: decimal.NewFromInt(99000),
+			Quantity: decimal.RequireFromString("0.06666"), ClientOrderID: client, SideEffect: venue.MarginBuy,
+		}}
+		row, err := b.Executor.ledger.Order(b.ctx, order.String(), 0)
+		require.NoError(t, err)
+		task, err := b.taskOf(b.ctx, row)
+		require.NoError(t, err)
+		task.lines.Trading = late
+		row, err = b.cancelTask(b.ctx, task)
+		require.NoError(t, err)
+		require.Equal(t, projectorv1.OrderStatus_ORDER_STATUS_CANCELED, row.GetStatus())
+		require.Equal(t, 2, late.cancels)
+		require.Equal(t, projection.OrderAcknowledged, b.books.Row(stop).Status)
+	})
 	t.Run("of an order that nobody has", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		_, err := b.Cancel(b.ctx, uuid.NewString())
 		require.True(t, fault.Is(err, fault.NotFound))
 	})
+}
+
+// lateOrder is a venue at which an order arrives after the first request to cancel it.
+type lateOrder struct {
+	venue.Trading
+	place   venue.NewOrder
+	cancels int
+}
+
+func (v *lateOrder) Cancel(ctx context.Context, in venue.CancelOrder) (venue.Order, error) {
+	v.cancels++
+	order, err := v.Trading.Cancel(ctx, in)
+	if v.cancels == 1 {
+		v.place.Stamp = clock.System().Now()
+		if _, placeErr := v.Place(ctx, v.place); placeErr != nil {
+			return venue.Order{}, placeErr
+		}
+	}
+	return order, err
+}
+
+// One order that cannot be dealt with holds up no other.
+func TestSweep_GoesOn(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.Stop()
+	var orders []uuid.UUID
+	for _, p := range []projectiontest.Plan{projectiontest.Long("p"), projectiontest.Short("q")} { // of the spot and the margin account
+		b.entry(p)
+		b.books.Do(t, func(l *projectiontest.Log) error {
+			_, err := l.Append(l.Claim(p.EntryID(), 1))
+			return err
+		})
+		orders = append(orders, event.OrderID(p.EntryID(), 1))
+	}
+	books, err := ledger.New(clock.System(), ledger.Deps{Appender: b.books, Reader: b.books, Workers: b.books, State: noSpot{b.books}}, ledger.Config{})
+	require.NoError(t, err)
+	e, err := New(slog.New(slog.DiscardHandler), clock.System(), books, b.desk, Config{AskFirst: 10 * time.Millisecond, SweepEvery: 20 * time.Millisecond, Young: 100 * time.Millisecond})
+	require.NoError(t, err)
+	require.NoError(t, e.Start(t.Context()))
+	t.Cleanup(e.Stop)
+	require.Eventually(t, func() bool { return b.books.Row(orders[1]).Status == projection.OrderRejected }, 5*time.Second, 5*time.Millisecond)
+	require.Equal(t, projection.OrderSubmitted, b.books.Row(orders[0]).Status, "nobody can be asked about it")
+	require.ErrorContains(t, e.sweep(b.ctx), orders[0].String())
+}
+
+// noSpot cannot give the spot account's row.
+type noSpot struct{ *ledgertest.Books }
+
+func (n noSpot) GetAccount(ctx context.Context, in *projectorv1.GetAccountRequest, opts ...grpc.CallOption) (*projectorv1.GetAccountResponse, error) {
+	if in.GetAccountId() == projectiontest.Spot.String() {
+		return nil, fault.New(fault.Corrupt, "TEST", "unreadable")
+	}
+	return n.Books.GetAccount(ctx, in, opts...)
 }
 
 func TestResolve(t *testing.T) {

@@ -1,0 +1,141 @@
+// Package connector is the only one that speaks to venues: it executes intents, at most once each, and brings what the
+// venues report into the log.
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/robson/robson/pkg/clock"
+	"github.com/robson/robson/pkg/identity"
+	"github.com/robson/robson/pkg/rpc"
+	connectorv1 "github.com/robson/robson/proto/gen/go/robson/connector/v1"
+	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
+	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+	"github.com/robson/robson/services/connector/internal/executor"
+	"github.com/robson/robson/services/connector/internal/follower"
+	"github.com/robson/robson/services/connector/internal/ledger"
+	"github.com/robson/robson/services/connector/internal/line"
+	"github.com/robson/robson/services/connector/internal/paper"
+	"github.com/robson/robson/services/connector/internal/server"
+)
+
+// Name is the service's, in tokens and metrics.
+const Name = "connector"
+
+// Run serves until the context ends, then lets running calls finish, stops following and asking, and gives the paper
+// venue back. While eventlog or projector are away it serves all the same: what needs them is answered UNAVAILABLE, and
+// what the venue reports stays there until they are back.
+func Run(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) error {
+	if cfg.Listener == nil {
+		return errors.New("connector config: Listener is nil")
+	}
+	served, err := serve(ctx, logger, clk, cfg)
+	if err != nil {
+		err = fmt.Errorf("connector: %w", err)
+	}
+	if !served {
+		return errors.Join(err, cfg.Listener.Close()) // The server closes it otherwise.
+	}
+	return err
+}
+
+func serve(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) (served bool, err error) {
+	if cfg.ServiceToken == "" {
+		return false, errors.New("config: ServiceToken is empty")
+	}
+	tokens, err := identity.Open(cfg.TokenFile, clk, logger)
+	if err != nil {
+		return false, err
+	}
+	instruments, err := cfg.instruments()
+	if err != nil {
+		return false, err
+	}
+	cfg.Paper.Dir = cfg.DataDir
+	node, err := paper.New(logger, clk, cfg.Paper)
+	if err != nil {
+		return false, err
+	}
+	books, hangUp, err := dial(clk, cfg)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, hangUp()) }()
+
+	venue := paper.NewVenue(node)
+	desk := line.NewDesk(venue)
+	exec, err := executor.New(logger, clk, books, desk, cfg.Executor)
+	if err != nil {
+		return false, err
+	}
+	follow, err := follower.New(logger, clk, books, desk, exec.CatchUp, cfg.Follower)
+	if err != nil {
+		return false, err
+	}
+	rpcs, err := register(logger, clk, tokens, cfg, server.Deps{
+		Ledger: books, Desk: desk, Executor: exec, Follower: follow, Paper: venue, Stopping: ctx.Done(),
+	})
+	if err != nil {
+		return false, err
+	}
+	for _, part := range []interface {
+		Start(ctx context.Context) error
+		Stop()
+	}{node, exec, follow} {
+		if err := part.Start(ctx); err != nil {
+			return false, err
+		}
+		defer part.Stop() // the last one started first
+	}
+	if len(instruments) > 0 {
+		if err := venue.SetInstruments(ctx, instruments); err != nil {
+			return false, fmt.Errorf("list instruments: %w", err)
+		}
+	}
+	logger.InfoContext(ctx, "connector serves", "address", cfg.Listener.Addr().String())
+	return true, rpcs.Serve(ctx, cfg.Listener)
+}
+
+// dial connects to our own side. It makes no call yet.
+func dial(clk clock.Clock, cfg Config) (books *ledger.Ledger, hangUp func() error, err error) {
+	eventlog, err := rpc.Dial(rpc.ClientConfig{Address: cfg.EventlogAddress, Token: cfg.ServiceToken})
+	if err != nil {
+		return nil, nil, err
+	}
+	projector, err := rpc.Dial(rpc.ClientConfig{Address: cfg.ProjectorAddress, Token: cfg.ServiceToken})
+	if err != nil {
+		return nil, nil, errors.Join(err, eventlog.Close())
+	}
+	hangUp = func() error { return errors.Join(eventlog.Close(), projector.Close()) }
+	books, err = ledger.New(clk, ledger.Deps{
+		Appender: eventlogv1.NewAppendServiceClient(eventlog), Reader: eventlogv1.NewReadServiceClient(eventlog),
+		Workers: eventlogv1.NewWorkerServiceClient(eventlog), State: projectorv1.NewStateServiceClient(projector),
+	}, cfg.Ledger)
+	if err != nil {
+		return nil, nil, errors.Join(err, hangUp())
+	}
+	return books, hangUp, nil
+}
+
+// register makes the server with its three services.
+func register(logger *slog.Logger, clk clock.Clock, tokens rpc.Authenticator, cfg Config, deps server.Deps) (*rpc.Server, error) {
+	market, err := server.NewMarket(deps, cfg.Calls)
+	if err != nil {
+		return nil, err
+	}
+	paperService, err := server.NewPaper(deps, cfg.Calls)
+	if err != nil {
+		return nil, err
+	}
+	rpcs, err := rpc.NewServer(logger, clk, tokens, cfg.Server)
+	if err != nil {
+		return nil, err
+	}
+	connectorv1.RegisterExecutionServiceServer(rpcs, server.NewExecution(deps))
+	connectorv1.RegisterMarketServiceServer(rpcs, market)
+	connectorv1.RegisterPaperServiceServer(rpcs, paperService)
+	return rpcs, nil
+}
