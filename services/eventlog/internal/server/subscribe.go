@@ -1,0 +1,46 @@
+package server
+
+import (
+	"google.golang.org/grpc"
+
+	"github.com/robson/robson/pkg/event"
+	"github.com/robson/robson/pkg/identity"
+	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
+	"github.com/robson/robson/services/eventlog/internal/subscription"
+)
+
+// Subscribe implements eventlogv1.ReadServiceServer.
+func (s *Read) Subscribe(in *eventlogv1.SubscribeRequest, stream grpc.ServerStreamingServer[eventlogv1.SubscribeResponse]) error {
+	p := conditions{}
+	filter := subscription.Filter{Types: p.types("event_types", in.GetEventTypes()), AccountID: p.id("account_id", in.GetAccountId())}
+	for _, kind := range in.GetStreamKinds() {
+		filter.Kinds = append(filter.Kinds, event.Kind(kind))
+	}
+	if p.err != nil {
+		return p.err
+	}
+	ctx := stream.Context()
+	request := subscription.Request{Tenant: identity.Tenant(ctx), After: in.GetAfterPosition(), Filter: filter}
+	return s.subscriber.Subscribe(ctx, request, receiver{stream}) //nolint:wrapcheck // The hub says what it was doing.
+}
+
+// receiver is the far side of a subscription. A send waits until the receiver's window has room: that is what keeps a slow
+// one from filling this process. It ends with the call, even one that is waiting.
+type receiver struct {
+	stream grpc.ServerStreamingServer[eventlogv1.SubscribeResponse]
+}
+
+// Event implements subscription.Receiver.
+func (r receiver) Event(record *event.Record) error {
+	e, err := message(record)
+	if err != nil {
+		return err
+	}
+	return r.stream.Send(&eventlogv1.SubscribeResponse{Message: &eventlogv1.SubscribeResponse_Event{Event: e}}) //nolint:wrapcheck // The call has ended.
+}
+
+// CaughtUp implements subscription.Receiver.
+func (r receiver) CaughtUp(position int64) error {
+	caughtUp := &eventlogv1.SubscribeResponse_CaughtUp{CaughtUp: &eventlogv1.CaughtUp{Position: position}}
+	return r.stream.Send(&eventlogv1.SubscribeResponse{Message: caughtUp}) //nolint:wrapcheck // The call has ended.
+}
