@@ -1,0 +1,129 @@
+// Package eventlog is the only writer of the log: it owns the append-and-project transaction, and serves reads, questions
+// and subscriptions.
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+
+	"github.com/robson/robson/pkg/clock"
+	"github.com/robson/robson/pkg/identity"
+	"github.com/robson/robson/pkg/postgres"
+	"github.com/robson/robson/pkg/rpc"
+	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
+	"github.com/robson/robson/services/eventlog/internal/commit"
+	"github.com/robson/robson/services/eventlog/internal/server"
+	"github.com/robson/robson/services/eventlog/internal/store"
+	"github.com/robson/robson/services/eventlog/internal/subscription"
+)
+
+// Name is the service's, in tokens, metrics and pg_stat_activity.
+const Name = "eventlog"
+
+// The database as the event log uses it, where the configuration does not say otherwise.
+const (
+	databaseRole     = "robson_eventlog"
+	databaseConnsMax = 32
+)
+
+// The named choices of the service's parts; the zero value of each works.
+type (
+	// StoreConfig holds the limits of appends and reads, and how far ahead months are made.
+	StoreConfig = store.Config
+	// CommitConfig bounds the group commit.
+	CommitConfig = commit.Config
+	// SubscriptionConfig bounds subscriptions.
+	SubscriptionConfig = subscription.Config
+)
+
+// Config is what the service needs to run. Every field but the first three works as zero.
+type Config struct {
+	// Listener takes the calls. Run closes it.
+	Listener net.Listener
+	// TokenFile says whom tokens stand for; it is read again when it changes.
+	TokenFile string
+	// Database holds the log. Its Role defaults to robson_eventlog, its Application to robson-eventlog, its ConnsMax to 32.
+	Database postgres.Config
+	// Server holds deadlines and sizes of calls.
+	Server        rpc.ServerConfig
+	Store         StoreConfig
+	Commit        CommitConfig
+	Subscriptions SubscriptionConfig
+}
+
+func (c Config) withDefaults() Config {
+	if c.Database.Role == "" {
+		c.Database.Role = databaseRole
+	}
+	if c.Database.Application == "" {
+		c.Database.Application = "robson-" + Name
+	}
+	if c.Database.ConnsMax == 0 {
+		c.Database.ConnsMax = databaseConnsMax
+	}
+	return c
+}
+
+// Run serves until the context ends: then subscriptions end, running calls finish, and what was taken in is committed. It
+// needs no other service.
+func Run(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) error {
+	cfg = cfg.withDefaults()
+	if cfg.Listener == nil {
+		return errors.New("eventlog config: Listener is nil")
+	}
+	served, err := serve(ctx, logger, clk, cfg)
+	if !served {
+		return errors.Join(err, cfg.Listener.Close()) // The server closes it otherwise.
+	}
+	return err
+}
+
+func serve(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) (served bool, err error) {
+	tokens, err := identity.Open(cfg.TokenFile, clk, logger)
+	if err != nil {
+		return false, fmt.Errorf("eventlog: %w", err)
+	}
+	pool, err := postgres.New(ctx, cfg.Database)
+	if err != nil {
+		return false, fmt.Errorf("eventlog: %w", err)
+	}
+	defer pool.Close()
+	var hub *subscription.Hub
+	cfg.Store.OnCommit = func(c store.Committed) { hub.Committed(c.Tenant, c.Position) }
+	log, err := store.New(clk, pool, cfg.Store)
+	if err != nil {
+		return false, fmt.Errorf("eventlog: %w", err)
+	}
+	hub, err = subscription.NewHub(clk, log, cfg.Subscriptions)
+	if err != nil {
+		return false, fmt.Errorf("eventlog: %w", err)
+	}
+	committer, err := commit.New(log, cfg.Commit)
+	if err != nil {
+		return false, fmt.Errorf("eventlog: %w", err)
+	}
+	rpcs, err := rpc.NewServer(logger, clk, tokens, cfg.Server)
+	if err != nil {
+		return false, fmt.Errorf("eventlog: %w", err)
+	}
+	eventlogv1.RegisterAppendServiceServer(rpcs, server.NewAppend(logger, committer, log.Limits()))
+	eventlogv1.RegisterReadServiceServer(rpcs, server.NewRead(log, hub))
+	eventlogv1.RegisterWorkerServiceServer(rpcs, server.NewWorker(log))
+
+	working, stop := context.WithCancel(ctx)
+	var background sync.WaitGroup
+	defer func() { stop(); background.Wait() }()
+	background.Go(func() { hub.Run(working) })
+	background.Go(func() { log.KeepPartitions(working, logger) })
+	committer.Start(ctx)
+	defer committer.Stop()
+	logger.InfoContext(ctx, "eventlog serves", "address", cfg.Listener.Addr().String())
+	if err := rpcs.Serve(ctx, cfg.Listener); err != nil {
+		return true, fmt.Errorf("eventlog: %w", err)
+	}
+	return true, nil
+}
