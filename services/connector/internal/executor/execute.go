@@ -52,16 +52,46 @@ func (e *Executor) Execute(ctx context.Context, intentID uuid.UUID, attempt int3
 	return e.claim(ctx, t, intent, attempt)
 }
 
-// follow is for an order that is claimed or ended already: it is never sent again, but asked about while unresolved.
+// follow is for an order that is claimed or ended already: it is never sent again. While it is young its sender is left
+// to tell; then it is asked about.
 func (e *Executor) follow(ctx context.Context, row *projectorv1.Order) (Result, error) {
-	if hasEnded(row) || !isUnresolved(row) || e.clock.Now().Sub(row.GetCreatedAt().AsTime()) < e.config.Young && !row.GetNeedsResolution() {
-		return Result{Order: row}, nil
+	row, inTime, err := e.awaitSender(ctx, row)
+	if err != nil || !inTime || hasEnded(row) || !isUnresolved(row) {
+		return Result{Order: row}, err
 	}
 	t, err := e.taskOf(ctx, row)
 	if err != nil {
 		return Result{}, err
 	}
+	if !e.isBusyWith(t.tenant, row.GetOrderId()) {
+		e.flagCrash(ctx, t, row)
+	}
 	return e.await(ctx, t, Result{})
+}
+
+// awaitSender waits as long as a claimed order is young and nothing is known of it. It gives the order's newest row, and
+// whether the caller has time left.
+func (e *Executor) awaitSender(ctx context.Context, row *projectorv1.Order) (newest *projectorv1.Order, inTime bool, err error) {
+	over, stop := e.almostOver(ctx)
+	defer stop()
+	isYoung := func() bool { return e.clock.Now().Sub(row.GetCreatedAt().AsTime()) < e.config.Young }
+	for !hasEnded(row) && isUnresolved(row) && !row.GetNeedsResolution() && isYoung() {
+		pause := e.clock.NewTimer(min(e.config.AskFirst, e.config.Young))
+		select {
+		case <-pause.C():
+		case <-over:
+			pause.Stop()
+			return row, false, nil
+		case <-ctx.Done():
+			pause.Stop()
+			return row, false, context.Cause(ctx)
+		}
+		row, err = e.ledger.Order(ctx, row.GetOrderId(), row.GetLastPosition())
+		if err != nil {
+			return nil, false, err
+		}
+	}
+	return row, true, nil
 }
 
 func (e *Executor) newTask(ctx context.Context, intent *projectorv1.Intent, id uuid.UUID) (*task, error) {

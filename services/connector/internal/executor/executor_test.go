@@ -310,7 +310,7 @@ func TestSweep_DeadSender(t *testing.T) {
 		result, err := b.Execute(b.ctx, intent, 1)
 		require.NoError(t, err)
 		require.False(t, result.Sent, "a claim that is not its own is never sent")
-		require.Eventually(t, func() bool { return b.books.Row(order).Status == projection.OrderRejected }, 5*time.Second, 5*time.Millisecond)
+		require.Equal(t, projectorv1.OrderStatus_ORDER_STATUS_REJECTED, result.Order.GetStatus(), "it answers when the outcome is known")
 		require.Equal(t, []string{"ORDER_SUBMITTED", "EXCHANGE_STATE_UNCERTAIN", "ORDER_REJECTED"}, b.about(order))
 		crash := b.books.Events("EXCHANGE_STATE_UNCERTAIN")[0].GetPayload().GetExchangeStateUncertain()
 		require.Equal(t, eventv1.UncertainCause_UNCERTAIN_CAUSE_CRASH, crash.GetCause())
@@ -654,6 +654,45 @@ func TestExecute_AnswersInTime(t *testing.T) {
 	require.Equal(t, projectorv1.OrderStatus_ORDER_STATUS_SUBMITTED, result.Order.GetStatus())
 	require.True(t, result.Order.GetNeedsResolution())
 	require.Eventually(t, func() bool { return b.books.Row(order).Status == projection.OrderRejected }, 5*time.Second, 5*time.Millisecond)
+}
+
+// Whoever asks for an order that another is still sending gets the outcome too, or the state when its time is over.
+func TestExecute_WaitsForTheSender(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.faults(projectiontest.Spot, engine.Fault{Kind: engine.FaultSlow, Operation: venue.OpPlace, Count: 1, Delay: 60 * time.Millisecond})
+	intent, _ := b.entry(projectiontest.Long("p"))
+	results := make(chan Result, 2)
+	var group sync.WaitGroup
+	for _, e := range []*Executor{b.Executor, b.replica()} {
+		group.Go(func() {
+			result, err := e.Execute(b.ctx, intent, 1)
+			if err != nil {
+				t.Error(err)
+			}
+			results <- result
+		})
+	}
+	group.Wait()
+	close(results)
+	for result := range results {
+		require.Equal(t, projectorv1.OrderStatus_ORDER_STATUS_FILLED, result.Order.GetStatus())
+	}
+
+	q, _ := b.entry(projectiontest.Short("q"))
+	b.books.Do(t, func(l *projectiontest.Log) error {
+		_, err := l.Append(l.Claim(q, 1))
+		return err
+	})
+	ctx, cancel := context.WithTimeout(b.ctx, answerReserve+20*time.Millisecond)
+	defer cancel()
+	result, err := b.Execute(ctx, q, 1)
+	require.NoError(t, err)
+	require.Equal(t, projectorv1.OrderStatus_ORDER_STATUS_SUBMITTED, result.Order.GetStatus())
+	gone, leave := context.WithCancel(b.ctx)
+	leave()
+	_, err = b.Execute(gone, q, 1)
+	require.ErrorIs(t, err, context.Canceled)
 }
 
 func TestExecutor_Stopped(t *testing.T) {

@@ -128,15 +128,13 @@ func TestLoadMarket_Bounds(t *testing.T) {
 	requireField(t, l.take(t.Context(), klines(bar(0, "1", "1", "1", "1"))), "klines")
 
 	b := setupWith(t, Config{LoadsMax: 1})
-	held, err := b.paperAs("operator").LoadMarket(t.Context())
+	giveBack, err := b.service.loads.take()
 	require.NoError(t, err)
-	require.NoError(t, held.Send(header(nil)))
-	require.Eventually(t, func() bool {
-		_, err := b.load(header(nil), klines(bar(0, "1", "1", "1", "1")))
-		return fault.Is(err, fault.Exhausted) && fault.As(err).RetryAfter > 0
-	}, 5*time.Second, time.Millisecond)
-	require.NoError(t, held.Send(klines(bar(0, "1", "1", "1", "1"))))
-	_, err = held.CloseAndRecv()
+	_, err = b.load(header(nil), klines(bar(0, "1", "1", "1", "1")))
+	require.True(t, fault.Is(err, fault.Exhausted), "%v", err)
+	require.Positive(t, fault.As(err).RetryAfter)
+	giveBack()
+	_, err = b.load(header(nil), klines(bar(0, "1", "1", "1", "1")))
 	require.NoError(t, err)
 
 	for _, bad := range []Config{{StreamsMax: -1}, {LoadsMax: -1}, {LoadTimeout: -1}} {

@@ -65,6 +65,7 @@ type bench struct {
 	paper    *paper.Venue
 	dial     func(token string) *grpc.ClientConn
 	stopping chan struct{}
+	service  *Paper
 }
 
 // serve serves over memory what is registered, and gives a way to connect.
@@ -123,12 +124,12 @@ func setupWith(t *testing.T, config Config) *bench {
 	deps := Deps{Ledger: books, Desk: desk, Executor: exec, Follower: follow, Paper: b.paper, Stopping: b.stopping}
 	market, err := NewMarket(deps, config)
 	require.NoError(t, err)
-	paperService, err := NewPaper(deps, config)
+	b.service, err = NewPaper(deps, config)
 	require.NoError(t, err)
 	b.dial = serve(t, callers{b.books.Tenant()}, func(s *rpc.Server) {
 		connectorv1.RegisterExecutionServiceServer(s, NewExecution(deps))
 		connectorv1.RegisterMarketServiceServer(s, market)
-		connectorv1.RegisterPaperServiceServer(s, paperService)
+		connectorv1.RegisterPaperServiceServer(s, b.service)
 	})
 	return b
 }
