@@ -1,6 +1,7 @@
 package projection_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/google/uuid"
@@ -32,16 +33,25 @@ func TestRules_declare_every_event_type(t *testing.T) {
 func TestRules_what_comes_later_stops_producers_not_readers(t *testing.T) {
 	t.Parallel()
 	log := registered(t)
-	account := projectiontest.Spot.String()
-	for _, payload := range []proto.Message{
-		&eventv1.TechnicalStopAnalyzed{PositionId: projectiontest.ID("p").String()},
-		&eventv1.MarginLevelSampled{AccountId: account},
-		&eventv1.ReconciliationCompleted{AccountId: account},
-		&eventv1.CredentialsRotated{AccountId: account},
-	} {
-		next := log.Next(payload)
-		err := projection.Check(log.State, next)
-		require.Equal(t, "COMES_LATER", fault.ReasonOf(err), "%T", payload)
+	later := 0
+	for _, descriptor := range event.All() {
+		if projection.EffectOf(descriptor.Type) != projection.EffectComesLater {
+			continue
+		}
+		later++
+		id := projectiontest.Spot
+		if descriptor.Streams[0] == event.KindTenant {
+			id = log.TenantID
+		}
+		stream := event.StreamKey{Kind: descriptor.Streams[0], ID: id}
+		payload, err := event.Decode(descriptor.Type, descriptor.Version, fmt.Appendf(nil, `{"%s_id":%q}`, stream.Kind, id))
+		require.NoError(t, err)
+		next := projection.Event{
+			TenantID: log.TenantID, Position: int64(len(log.Events)) + 1, StreamKey: stream.String(), Seq: 9, Type: descriptor.Type,
+			OccurredAt: log.Now, IngestedAt: log.Now, Payload: payload,
+		}
+		err = projection.Check(log.State, next)
+		require.Equal(t, "COMES_LATER", fault.ReasonOf(err), "%s: %v", descriptor.Type, err)
 		require.True(t, fault.Is(err, fault.Refused))
 		before := log.State.Render()
 		anomalies, err := projection.Fold(log.State, next)
@@ -49,6 +59,7 @@ func TestRules_what_comes_later_stops_producers_not_readers(t *testing.T) {
 		require.Empty(t, anomalies)
 		require.Equal(t, before, log.State.Render())
 	}
+	require.Equal(t, 6, later)
 }
 
 func TestRules_records_of_the_connector_change_nothing(t *testing.T) {
