@@ -3,6 +3,8 @@ package eventlog_test
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -332,4 +334,54 @@ func TestRun_refusals(t *testing.T) {
 		t.Parallel()
 		require.ErrorContains(t, eventlog.Run(t.Context(), testkit.Logger(t), clock.System(), eventlog.Config{}), "Listener")
 	})
+}
+
+// TestRun_stream sends many appends without waiting, a malformed one and a duplicate among them.
+func TestRun_stream(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.begin(t)
+	log := projectiontest.NewLog()
+	stream, err := s.appender(t, "connector").AppendStream(t.Context())
+	require.NoError(t, err)
+	const count = 3000 // more than may be under way
+	send := func(tag uint64, r *eventlogv1.AppendRequest) {
+		require.NoError(t, stream.Send(&eventlogv1.AppendStreamRequest{Tag: tag, Append: r}))
+	}
+	sent := make(chan struct{})
+	first := ofFact(t, log.Sample("0", "USDT", "1"))
+	go func() {
+		defer close(sent)
+		send(0, first)
+		for i := 1; i < count; i++ {
+			send(uint64(i), ofFact(t, log.Sample(uuid.NewString(), "USDT", "1")))
+		}
+		malformed := ofFact(t, log.Sample("x", "USDT", "1"))
+		malformed.Streams[0].StreamKey = "nothing"
+		send(count, malformed)
+		nameless := ofFact(t, log.Sample("y", "USDT", "1"))
+		nameless.CommandId = ""
+		send(count+1, nameless)
+		send(count+2, first)
+		require.NoError(t, stream.CloseSend())
+	}()
+	answers := map[uint64]*eventlogv1.AppendResult{}
+	for {
+		answer, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err)
+		require.NotContains(t, answers, answer.GetTag(), "each is answered once")
+		answers[answer.GetTag()] = answer.GetResult()
+	}
+	<-sent
+	require.Len(t, answers, count+3)
+	for i := range uint64(count) {
+		require.EqualValues(t, 3+i, answers[i].GetReceipt().GetEvents()[0].GetPosition(), "in the order of sending")
+	}
+	require.EqualValues(t, 3, answers[count].GetError().GetCode(), "INVALID_ARGUMENT")
+	require.Contains(t, answers[count].GetError().GetMessage(), "stream_key")
+	require.Contains(t, answers[count+1].GetError().GetMessage(), "command_id")
+	require.True(t, answers[count+2].GetReceipt().GetDuplicate())
 }

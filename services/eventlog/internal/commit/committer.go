@@ -63,16 +63,28 @@ func (c *Committer) Append(ctx context.Context, requests []*intake.Request) []st
 	if len(requests) == 0 {
 		return nil
 	}
-	mine := &call{ctx: ctx, results: make([]store.Result, len(requests)), left: len(requests), done: make(chan struct{})}
-	if err := c.queue.put(mine, requests); err != nil {
+	results, left, done := make([]store.Result, len(requests)), len(requests), make(chan struct{})
+	err := c.Submit(ctx, requests, func(i int, result store.Result) {
+		results[i] = result
+		if left--; left == 0 {
+			close(done)
+		}
+	})
+	if err != nil {
 		return failed(len(requests), err)
 	}
 	select {
-	case <-mine.done:
-		return mine.results
+	case <-done:
+		return results
 	case <-ctx.Done():
 		return failed(len(requests), context.Cause(ctx))
 	}
+}
+
+// Submit takes appends in as Append does and returns at once: answer is told each result, with the index of its append,
+// one after the other, whoever has gone away. It must not block. An error means that none was taken.
+func (c *Committer) Submit(ctx context.Context, requests []*intake.Request, answer func(index int, result store.Result)) error {
+	return c.queue.put(&call{ctx: ctx, answer: answer}, requests)
 }
 
 func failed(n int, err error) []store.Result {

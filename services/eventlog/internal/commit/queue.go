@@ -11,12 +11,11 @@ import (
 	"github.com/robson/robson/services/eventlog/internal/store"
 )
 
-// call is what one sender waits for: the results of all that it sent.
+// call is one sender.
 type call struct {
-	ctx     context.Context //nolint:containedctx // the sender's: who has gone away before its turn is left out
-	results []store.Result
-	left    int
-	done    chan struct{}
+	ctx context.Context //nolint:containedctx // the sender's: who has gone away before its turn is left out
+	// answer is told each result with the append's index. It is called under the queue's lock and must not block.
+	answer func(index int, result store.Result)
 }
 
 // entry is one append in the queue.
@@ -133,7 +132,7 @@ func (q *queue) cut(t *tenantQueue, share int) (taken []entry, events int) {
 		}
 		n++
 		if e.call.ctx.Err() != nil {
-			q.settle(e, store.Result{Err: context.Cause(e.call.ctx)})
+			e.call.answer(e.index, store.Result{Err: context.Cause(e.call.ctx)})
 			continue
 		}
 		taken, events = append(taken, e), events+count
@@ -173,7 +172,7 @@ func (q *queue) answer(entries []entry, results []store.Result, held map[uuid.UU
 	for i, e := range entries {
 		if !results[i].Busy {
 			q.running--
-			q.settle(e, results[i])
+			e.call.answer(e.index, results[i])
 		}
 	}
 	released := map[uuid.UUID]bool{}
@@ -196,14 +195,6 @@ func (q *queue) release(t *tenantQueue) {
 		return
 	}
 	q.offer(t)
-}
-
-// settle gives one result; the last one of a call wakes its sender.
-func (q *queue) settle(e entry, result store.Result) {
-	e.call.results[e.index] = result
-	if e.call.left--; e.call.left == 0 {
-		close(e.call.done)
-	}
 }
 
 // close refuses what comes from now on; what waits is still taken in.

@@ -24,6 +24,9 @@ import (
 // Appender takes appends in, each alone, and gives a result for each in their order.
 type Appender interface {
 	Append(ctx context.Context, requests []*intake.Request) []store.Result
+	// Submit does the same without waiting: answer is told each result with the index of its append, and must not block.
+	// An error means that none was taken.
+	Submit(ctx context.Context, requests []*intake.Request, answer func(index int, result store.Result)) error
 }
 
 // Append implements eventlogv1.AppendServiceServer.
@@ -32,11 +35,13 @@ type Append struct {
 	logger *slog.Logger
 	log    Appender
 	limits intake.Limits
+	// stopping ends streams.
+	stopping <-chan struct{}
 }
 
-// NewAppend makes the write side of the log.
-func NewAppend(logger *slog.Logger, log Appender, limits intake.Limits) *Append {
-	return &Append{logger: logger, log: log, limits: limits}
+// NewAppend makes the write side of the log. Streams end when stopping is closed.
+func NewAppend(logger *slog.Logger, log Appender, limits intake.Limits, stopping <-chan struct{}) *Append {
+	return &Append{logger: logger, log: log, limits: limits, stopping: stopping}
 }
 
 // Append implements eventlogv1.AppendServiceServer.
@@ -73,7 +78,7 @@ func (a *Append) AppendBatch(ctx context.Context, in *eventlogv1.AppendBatchRequ
 			out.Results[places[i]] = a.failed(ctx, result.Err)
 			continue
 		}
-		out.Results[places[i]] = &eventlogv1.AppendResult{Outcome: &eventlogv1.AppendResult_Receipt{Receipt: response(result.Answer)}}
+		out.Results[places[i]] = taken(result.Answer)
 	}
 	return out, nil
 }
@@ -81,7 +86,7 @@ func (a *Append) AppendBatch(ctx context.Context, in *eventlogv1.AppendBatchRequ
 // ownRequest reads an append of a batch, which must name its own command: that of the call stands for none of them.
 func (a *Append) ownRequest(ctx context.Context, in *eventlogv1.AppendRequest) (*intake.Request, error) {
 	if in.GetCommandId() == "" {
-		return nil, fault.InvalidField("command_id", "must be given: each append of a batch is a command of its own")
+		return nil, fault.InvalidField("command_id", "must be given: each append of a batch or stream is a command of its own")
 	}
 	return a.request(ctx, in)
 }
@@ -188,6 +193,11 @@ func response(a intake.Answer) *eventlogv1.AppendResponse {
 	return out
 }
 
+// taken tells that an append of a batch or stream is in the log.
+func taken(a intake.Answer) *eventlogv1.AppendResult {
+	return &eventlogv1.AppendResult{Outcome: &eventlogv1.AppendResult_Receipt{Receipt: response(a)}}
+}
+
 // receiptOf is a receipt as the contract shows it.
 func receiptOf(r *intake.Receipt) *eventlogv1.AppendResponse {
 	out := &eventlogv1.AppendResponse{CommandId: r.Command.String(), IngestedAt: timestamp(r.IngestedAt)}
@@ -209,11 +219,11 @@ func receiptOf(r *intake.Receipt) *eventlogv1.AppendResponse {
 
 func timestamp(t time.Time) *timestamppb.Timestamp { return timestamppb.New(t) }
 
-// failed tells why an append of a batch is not in the log, as the unary call would have. What the sender is not told is
+// failed tells why an append of a batch or stream is not in the log, as the unary call would have. What the sender is not told is
 // for the log: no interceptor sees it.
 func (a *Append) failed(ctx context.Context, err error) *eventlogv1.AppendResult {
 	if kind := fault.KindOf(err); kind == fault.Unknown || kind == fault.Corrupt {
-		a.logger.ErrorContext(ctx, "append of a batch failed", "tenant_id", identity.Tenant(ctx), "error", err)
+		a.logger.ErrorContext(ctx, "append failed", "tenant_id", identity.Tenant(ctx), "error", err)
 	}
 	status := rpc.Status(err).Proto()
 	return &eventlogv1.AppendResult{Outcome: &eventlogv1.AppendResult_Error{Error: &eventlogv1.AppendError{

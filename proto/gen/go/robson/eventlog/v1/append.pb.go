@@ -775,7 +775,117 @@ func (x *AppendBatchResponse) GetResults() []*AppendResult {
 	return nil
 }
 
-// What became of one append of a batch.
+// One append of a stream.
+type AppendStreamRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Chosen by the sender, to know the answer by; not looked at.
+	Tag uint64 `protobuf:"varint,1,opt,name=tag,proto3" json:"tag,omitempty"`
+	// The append, with a command id of its own.
+	Append        *AppendRequest `protobuf:"bytes,2,opt,name=append,proto3" json:"append,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AppendStreamRequest) Reset() {
+	*x = AppendStreamRequest{}
+	mi := &file_robson_eventlog_v1_append_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppendStreamRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppendStreamRequest) ProtoMessage() {}
+
+func (x *AppendStreamRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_robson_eventlog_v1_append_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppendStreamRequest.ProtoReflect.Descriptor instead.
+func (*AppendStreamRequest) Descriptor() ([]byte, []int) {
+	return file_robson_eventlog_v1_append_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *AppendStreamRequest) GetTag() uint64 {
+	if x != nil {
+		return x.Tag
+	}
+	return 0
+}
+
+func (x *AppendStreamRequest) GetAppend() *AppendRequest {
+	if x != nil {
+		return x.Append
+	}
+	return nil
+}
+
+// What became of one append of a stream.
+type AppendStreamResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tag of the append.
+	Tag uint64 `protobuf:"varint,1,opt,name=tag,proto3" json:"tag,omitempty"`
+	// Its receipt, or why it is not in the log.
+	Result        *AppendResult `protobuf:"bytes,2,opt,name=result,proto3" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AppendStreamResponse) Reset() {
+	*x = AppendStreamResponse{}
+	mi := &file_robson_eventlog_v1_append_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppendStreamResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppendStreamResponse) ProtoMessage() {}
+
+func (x *AppendStreamResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_robson_eventlog_v1_append_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppendStreamResponse.ProtoReflect.Descriptor instead.
+func (*AppendStreamResponse) Descriptor() ([]byte, []int) {
+	return file_robson_eventlog_v1_append_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *AppendStreamResponse) GetTag() uint64 {
+	if x != nil {
+		return x.Tag
+	}
+	return 0
+}
+
+func (x *AppendStreamResponse) GetResult() *AppendResult {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+// What became of one append of a batch or a stream.
 type AppendResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Outcome:
@@ -789,7 +899,7 @@ type AppendResult struct {
 
 func (x *AppendResult) Reset() {
 	*x = AppendResult{}
-	mi := &file_robson_eventlog_v1_append_proto_msgTypes[9]
+	mi := &file_robson_eventlog_v1_append_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -801,7 +911,7 @@ func (x *AppendResult) String() string {
 func (*AppendResult) ProtoMessage() {}
 
 func (x *AppendResult) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_eventlog_v1_append_proto_msgTypes[9]
+	mi := &file_robson_eventlog_v1_append_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -814,7 +924,7 @@ func (x *AppendResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendResult.ProtoReflect.Descriptor instead.
 func (*AppendResult) Descriptor() ([]byte, []int) {
-	return file_robson_eventlog_v1_append_proto_rawDescGZIP(), []int{9}
+	return file_robson_eventlog_v1_append_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AppendResult) GetOutcome() isAppendResult_Outcome {
@@ -860,7 +970,7 @@ func (*AppendResult_Receipt) isAppendResult_Outcome() {}
 
 func (*AppendResult_Error) isAppendResult_Outcome() {}
 
-// Why an append of a batch failed: code, message and details as the unary call would have had.
+// Why an append of a batch or a stream failed: code, message and details as the unary call would have had.
 type AppendError struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A gRPC status code, e.g. 10 for ABORTED.
@@ -875,7 +985,7 @@ type AppendError struct {
 
 func (x *AppendError) Reset() {
 	*x = AppendError{}
-	mi := &file_robson_eventlog_v1_append_proto_msgTypes[10]
+	mi := &file_robson_eventlog_v1_append_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -887,7 +997,7 @@ func (x *AppendError) String() string {
 func (*AppendError) ProtoMessage() {}
 
 func (x *AppendError) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_eventlog_v1_append_proto_msgTypes[10]
+	mi := &file_robson_eventlog_v1_append_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -900,7 +1010,7 @@ func (x *AppendError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendError.ProtoReflect.Descriptor instead.
 func (*AppendError) Descriptor() ([]byte, []int) {
-	return file_robson_eventlog_v1_append_proto_rawDescGZIP(), []int{10}
+	return file_robson_eventlog_v1_append_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AppendError) GetCode() int32 {
@@ -985,7 +1095,13 @@ const file_robson_eventlog_v1_append_proto_rawDesc = "" +
 	"\x12AppendBatchRequest\x12H\n" +
 	"\aappends\x18\x01 \x03(\v2!.robson.eventlog.v1.AppendRequestB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\aappends\"Q\n" +
 	"\x13AppendBatchResponse\x12:\n" +
-	"\aresults\x18\x01 \x03(\v2 .robson.eventlog.v1.AppendResultR\aresults\"\x92\x01\n" +
+	"\aresults\x18\x01 \x03(\v2 .robson.eventlog.v1.AppendResultR\aresults\"j\n" +
+	"\x13AppendStreamRequest\x12\x10\n" +
+	"\x03tag\x18\x01 \x01(\x04R\x03tag\x12A\n" +
+	"\x06append\x18\x02 \x01(\v2!.robson.eventlog.v1.AppendRequestB\x06\xbaH\x03\xc8\x01\x01R\x06append\"b\n" +
+	"\x14AppendStreamResponse\x12\x10\n" +
+	"\x03tag\x18\x01 \x01(\x04R\x03tag\x128\n" +
+	"\x06result\x18\x02 \x01(\v2 .robson.eventlog.v1.AppendResultR\x06result\"\x92\x01\n" +
 	"\fAppendResult\x12>\n" +
 	"\areceipt\x18\x01 \x01(\v2\".robson.eventlog.v1.AppendResponseH\x00R\areceipt\x127\n" +
 	"\x05error\x18\x02 \x01(\v2\x1f.robson.eventlog.v1.AppendErrorH\x00R\x05errorB\t\n" +
@@ -999,9 +1115,10 @@ const file_robson_eventlog_v1_append_proto_rawDesc = "" +
 	"\x11ROW_KIND_POSITION\x10\x01\x12\x12\n" +
 	"\x0eROW_KIND_ORDER\x10\x02\x12\x19\n" +
 	"\x15ROW_KIND_ACCOUNT_RISK\x10\x03\x12\x15\n" +
-	"\x11ROW_KIND_STRATEGY\x10\x042\xa4\x02\n" +
+	"\x11ROW_KIND_STRATEGY\x10\x042\xbd\x03\n" +
 	"\rAppendService\x12\x80\x01\n" +
-	"\x06Append\x12!.robson.eventlog.v1.AppendRequest\x1a\".robson.eventlog.v1.AppendResponse\"/\xe2\xf9\x18+\x12\acommand\x12\tconnector\x12\vsnapshotter\x12\breplayer\x12\x8f\x01\n" +
+	"\x06Append\x12!.robson.eventlog.v1.AppendRequest\x1a\".robson.eventlog.v1.AppendResponse\"/\xe2\xf9\x18+\x12\acommand\x12\tconnector\x12\vsnapshotter\x12\breplayer\x12\x96\x01\n" +
+	"\fAppendStream\x12'.robson.eventlog.v1.AppendStreamRequest\x1a(.robson.eventlog.v1.AppendStreamResponse\"/\xe2\xf9\x18+\x12\acommand\x12\tconnector\x12\vsnapshotter\x12\breplayer(\x010\x01\x12\x8f\x01\n" +
 	"\vAppendBatch\x12&.robson.eventlog.v1.AppendBatchRequest\x1a'.robson.eventlog.v1.AppendBatchResponse\"/\xe2\xf9\x18+\x12\acommand\x12\tconnector\x12\vsnapshotter\x12\breplayerBEZCgithub.com/robson/robson/proto/gen/go/robson/eventlog/v1;eventlogv1b\x06proto3"
 
 var (
@@ -1017,7 +1134,7 @@ func file_robson_eventlog_v1_append_proto_rawDescGZIP() []byte {
 }
 
 var file_robson_eventlog_v1_append_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_robson_eventlog_v1_append_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_robson_eventlog_v1_append_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_robson_eventlog_v1_append_proto_goTypes = []any{
 	(RowKind)(0),                  // 0: robson.eventlog.v1.RowKind
 	(*Expected)(nil),              // 1: robson.eventlog.v1.Expected
@@ -1029,37 +1146,43 @@ var file_robson_eventlog_v1_append_proto_goTypes = []any{
 	(*AppendResponse)(nil),        // 7: robson.eventlog.v1.AppendResponse
 	(*AppendBatchRequest)(nil),    // 8: robson.eventlog.v1.AppendBatchRequest
 	(*AppendBatchResponse)(nil),   // 9: robson.eventlog.v1.AppendBatchResponse
-	(*AppendResult)(nil),          // 10: robson.eventlog.v1.AppendResult
-	(*AppendError)(nil),           // 11: robson.eventlog.v1.AppendError
-	(*v1.Payload)(nil),            // 12: robson.event.v1.Payload
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
-	(*anypb.Any)(nil),             // 14: google.protobuf.Any
+	(*AppendStreamRequest)(nil),   // 10: robson.eventlog.v1.AppendStreamRequest
+	(*AppendStreamResponse)(nil),  // 11: robson.eventlog.v1.AppendStreamResponse
+	(*AppendResult)(nil),          // 12: robson.eventlog.v1.AppendResult
+	(*AppendError)(nil),           // 13: robson.eventlog.v1.AppendError
+	(*v1.Payload)(nil),            // 14: robson.event.v1.Payload
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(*anypb.Any)(nil),             // 16: google.protobuf.Any
 }
 var file_robson_eventlog_v1_append_proto_depIdxs = []int32{
 	0,  // 0: robson.eventlog.v1.ReadRef.row:type_name -> robson.eventlog.v1.RowKind
-	12, // 1: robson.eventlog.v1.NewEvent.payload:type_name -> robson.event.v1.Payload
-	13, // 2: robson.eventlog.v1.NewEvent.occurred_at:type_name -> google.protobuf.Timestamp
+	14, // 1: robson.eventlog.v1.NewEvent.payload:type_name -> robson.event.v1.Payload
+	15, // 2: robson.eventlog.v1.NewEvent.occurred_at:type_name -> google.protobuf.Timestamp
 	1,  // 3: robson.eventlog.v1.StreamAppend.expected:type_name -> robson.eventlog.v1.Expected
 	3,  // 4: robson.eventlog.v1.StreamAppend.events:type_name -> robson.eventlog.v1.NewEvent
 	4,  // 5: robson.eventlog.v1.AppendRequest.streams:type_name -> robson.eventlog.v1.StreamAppend
 	2,  // 6: robson.eventlog.v1.AppendRequest.reads:type_name -> robson.eventlog.v1.ReadRef
 	6,  // 7: robson.eventlog.v1.AppendResponse.events:type_name -> robson.eventlog.v1.EventReceipt
 	6,  // 8: robson.eventlog.v1.AppendResponse.raised:type_name -> robson.eventlog.v1.EventReceipt
-	13, // 9: robson.eventlog.v1.AppendResponse.ingested_at:type_name -> google.protobuf.Timestamp
+	15, // 9: robson.eventlog.v1.AppendResponse.ingested_at:type_name -> google.protobuf.Timestamp
 	5,  // 10: robson.eventlog.v1.AppendBatchRequest.appends:type_name -> robson.eventlog.v1.AppendRequest
-	10, // 11: robson.eventlog.v1.AppendBatchResponse.results:type_name -> robson.eventlog.v1.AppendResult
-	7,  // 12: robson.eventlog.v1.AppendResult.receipt:type_name -> robson.eventlog.v1.AppendResponse
-	11, // 13: robson.eventlog.v1.AppendResult.error:type_name -> robson.eventlog.v1.AppendError
-	14, // 14: robson.eventlog.v1.AppendError.details:type_name -> google.protobuf.Any
-	5,  // 15: robson.eventlog.v1.AppendService.Append:input_type -> robson.eventlog.v1.AppendRequest
-	8,  // 16: robson.eventlog.v1.AppendService.AppendBatch:input_type -> robson.eventlog.v1.AppendBatchRequest
-	7,  // 17: robson.eventlog.v1.AppendService.Append:output_type -> robson.eventlog.v1.AppendResponse
-	9,  // 18: robson.eventlog.v1.AppendService.AppendBatch:output_type -> robson.eventlog.v1.AppendBatchResponse
-	17, // [17:19] is the sub-list for method output_type
-	15, // [15:17] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	12, // 11: robson.eventlog.v1.AppendBatchResponse.results:type_name -> robson.eventlog.v1.AppendResult
+	5,  // 12: robson.eventlog.v1.AppendStreamRequest.append:type_name -> robson.eventlog.v1.AppendRequest
+	12, // 13: robson.eventlog.v1.AppendStreamResponse.result:type_name -> robson.eventlog.v1.AppendResult
+	7,  // 14: robson.eventlog.v1.AppendResult.receipt:type_name -> robson.eventlog.v1.AppendResponse
+	13, // 15: robson.eventlog.v1.AppendResult.error:type_name -> robson.eventlog.v1.AppendError
+	16, // 16: robson.eventlog.v1.AppendError.details:type_name -> google.protobuf.Any
+	5,  // 17: robson.eventlog.v1.AppendService.Append:input_type -> robson.eventlog.v1.AppendRequest
+	10, // 18: robson.eventlog.v1.AppendService.AppendStream:input_type -> robson.eventlog.v1.AppendStreamRequest
+	8,  // 19: robson.eventlog.v1.AppendService.AppendBatch:input_type -> robson.eventlog.v1.AppendBatchRequest
+	7,  // 20: robson.eventlog.v1.AppendService.Append:output_type -> robson.eventlog.v1.AppendResponse
+	11, // 21: robson.eventlog.v1.AppendService.AppendStream:output_type -> robson.eventlog.v1.AppendStreamResponse
+	9,  // 22: robson.eventlog.v1.AppendService.AppendBatch:output_type -> robson.eventlog.v1.AppendBatchResponse
+	20, // [20:23] is the sub-list for method output_type
+	17, // [17:20] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_robson_eventlog_v1_append_proto_init() }
@@ -1074,7 +1197,7 @@ func file_robson_eventlog_v1_append_proto_init() {
 		(*Expected_Exact)(nil),
 	}
 	file_robson_eventlog_v1_append_proto_msgTypes[2].OneofWrappers = []any{}
-	file_robson_eventlog_v1_append_proto_msgTypes[9].OneofWrappers = []any{
+	file_robson_eventlog_v1_append_proto_msgTypes[11].OneofWrappers = []any{
 		(*AppendResult_Receipt)(nil),
 		(*AppendResult_Error)(nil),
 	}
@@ -1084,7 +1207,7 @@ func file_robson_eventlog_v1_append_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_robson_eventlog_v1_append_proto_rawDesc), len(file_robson_eventlog_v1_append_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   11,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

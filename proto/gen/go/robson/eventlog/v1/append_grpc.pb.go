@@ -21,8 +21,9 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AppendService_Append_FullMethodName      = "/robson.eventlog.v1.AppendService/Append"
-	AppendService_AppendBatch_FullMethodName = "/robson.eventlog.v1.AppendService/AppendBatch"
+	AppendService_Append_FullMethodName       = "/robson.eventlog.v1.AppendService/Append"
+	AppendService_AppendStream_FullMethodName = "/robson.eventlog.v1.AppendService/AppendStream"
+	AppendService_AppendBatch_FullMethodName  = "/robson.eventlog.v1.AppendService/AppendBatch"
 )
 
 // AppendServiceClient is the client API for AppendService service.
@@ -40,6 +41,12 @@ type AppendServiceClient interface {
 	// id stands for another request; NOT_FOUND the tenant has no log; RESOURCE_EXHAUSTED a limit, retry later;
 	// UNAVAILABLE retry, the outcome is then learned from the receipt.
 	Append(ctx context.Context, in *AppendRequest, opts ...grpc.CallOption) (*AppendResponse, error)
+	// AppendStream takes appends one after the other without waiting for their answers: each succeeds or fails alone, and
+	// those of the stream are taken in in the order in which they were sent. Answers carry the tag of what they answer and
+	// may come in another order. At most 1024 are under way at a time; a sender that is ahead of that is held back by flow
+	// control. When the sender has closed its side, the stream ends after the last answer. What was under way when a stream
+	// breaks is sent again on another: the receipts tell what became of it.
+	AppendStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AppendStreamRequest, AppendStreamResponse], error)
 	// AppendBatch carries many independent appends: each succeeds or fails alone, answered in the same order.
 	AppendBatch(ctx context.Context, in *AppendBatchRequest, opts ...grpc.CallOption) (*AppendBatchResponse, error)
 }
@@ -61,6 +68,19 @@ func (c *appendServiceClient) Append(ctx context.Context, in *AppendRequest, opt
 	}
 	return out, nil
 }
+
+func (c *appendServiceClient) AppendStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AppendStreamRequest, AppendStreamResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AppendService_ServiceDesc.Streams[0], AppendService_AppendStream_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[AppendStreamRequest, AppendStreamResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AppendService_AppendStreamClient = grpc.BidiStreamingClient[AppendStreamRequest, AppendStreamResponse]
 
 func (c *appendServiceClient) AppendBatch(ctx context.Context, in *AppendBatchRequest, opts ...grpc.CallOption) (*AppendBatchResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -87,6 +107,12 @@ type AppendServiceServer interface {
 	// id stands for another request; NOT_FOUND the tenant has no log; RESOURCE_EXHAUSTED a limit, retry later;
 	// UNAVAILABLE retry, the outcome is then learned from the receipt.
 	Append(context.Context, *AppendRequest) (*AppendResponse, error)
+	// AppendStream takes appends one after the other without waiting for their answers: each succeeds or fails alone, and
+	// those of the stream are taken in in the order in which they were sent. Answers carry the tag of what they answer and
+	// may come in another order. At most 1024 are under way at a time; a sender that is ahead of that is held back by flow
+	// control. When the sender has closed its side, the stream ends after the last answer. What was under way when a stream
+	// breaks is sent again on another: the receipts tell what became of it.
+	AppendStream(grpc.BidiStreamingServer[AppendStreamRequest, AppendStreamResponse]) error
 	// AppendBatch carries many independent appends: each succeeds or fails alone, answered in the same order.
 	AppendBatch(context.Context, *AppendBatchRequest) (*AppendBatchResponse, error)
 	mustEmbedUnimplementedAppendServiceServer()
@@ -101,6 +127,9 @@ type UnimplementedAppendServiceServer struct{}
 
 func (UnimplementedAppendServiceServer) Append(context.Context, *AppendRequest) (*AppendResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Append not implemented")
+}
+func (UnimplementedAppendServiceServer) AppendStream(grpc.BidiStreamingServer[AppendStreamRequest, AppendStreamResponse]) error {
+	return status.Error(codes.Unimplemented, "method AppendStream not implemented")
 }
 func (UnimplementedAppendServiceServer) AppendBatch(context.Context, *AppendBatchRequest) (*AppendBatchResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AppendBatch not implemented")
@@ -144,6 +173,13 @@ func _AppendService_Append_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AppendService_AppendStream_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(AppendServiceServer).AppendStream(&grpc.GenericServerStream[AppendStreamRequest, AppendStreamResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AppendService_AppendStreamServer = grpc.BidiStreamingServer[AppendStreamRequest, AppendStreamResponse]
+
 func _AppendService_AppendBatch_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(AppendBatchRequest)
 	if err := dec(in); err != nil {
@@ -178,6 +214,13 @@ var AppendService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _AppendService_AppendBatch_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "AppendStream",
+			Handler:       _AppendService_AppendStream_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+	},
 	Metadata: "robson/eventlog/v1/append.proto",
 }
