@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -345,25 +346,20 @@ func TestRun_stream(t *testing.T) {
 	stream, err := s.appender(t, "connector").AppendStream(t.Context())
 	require.NoError(t, err)
 	const count = 3000 // more than may be under way
-	send := func(tag uint64, r *eventlogv1.AppendRequest) {
-		require.NoError(t, stream.Send(&eventlogv1.AppendStreamRequest{Tag: tag, Append: r}))
+	requests := make([]*eventlogv1.AppendRequest, count+3)
+	for i := range requests {
+		requests[i] = ofFact(t, log.Sample(fmt.Sprint(i), "USDT", "1"))
 	}
-	sent := make(chan struct{})
-	first := ofFact(t, log.Sample("0", "USDT", "1"))
+	requests[count].Streams[0].StreamKey, requests[count+1].CommandId, requests[count+2] = "nothing", "", requests[0]
+	sent := make(chan error, 1)
 	go func() {
-		defer close(sent)
-		send(0, first)
-		for i := 1; i < count; i++ {
-			send(uint64(i), ofFact(t, log.Sample(uuid.NewString(), "USDT", "1")))
+		for i, r := range requests {
+			if err := stream.Send(&eventlogv1.AppendStreamRequest{Tag: uint64(i), Append: r}); err != nil {
+				sent <- err
+				return
+			}
 		}
-		malformed := ofFact(t, log.Sample("x", "USDT", "1"))
-		malformed.Streams[0].StreamKey = "nothing"
-		send(count, malformed)
-		nameless := ofFact(t, log.Sample("y", "USDT", "1"))
-		nameless.CommandId = ""
-		send(count+1, nameless)
-		send(count+2, first)
-		require.NoError(t, stream.CloseSend())
+		sent <- stream.CloseSend()
 	}()
 	answers := map[uint64]*eventlogv1.AppendResult{}
 	for {
@@ -375,7 +371,7 @@ func TestRun_stream(t *testing.T) {
 		require.NotContains(t, answers, answer.GetTag(), "each is answered once")
 		answers[answer.GetTag()] = answer.GetResult()
 	}
-	<-sent
+	require.NoError(t, <-sent)
 	require.Len(t, answers, count+3)
 	for i := range uint64(count) {
 		require.EqualValues(t, 3+i, answers[i].GetReceipt().GetEvents()[0].GetPosition(), "in the order of sending")
