@@ -32,7 +32,12 @@ type OrderHistory struct {
 	Fills    []Fill
 	// Ended is the first event after which the order could do no more.
 	Ended *Cause
+	// Told is what the order had filled by its end, as the venue said; its last fills may come after it.
+	Told decimal.Decimal
 }
+
+// incomplete says whether fills are missing that the venue counted when the order ended.
+func (o *OrderHistory) incomplete() bool { return o.Told.GreaterThan(o.filled()) }
 
 // filled is the sum of the fills.
 func (o *OrderHistory) filled() decimal.Decimal {
@@ -102,9 +107,9 @@ func (h *History) Apply(event *eventv1.Event) {
 	case *eventv1.Payload_OrderRejected:
 		h.Order(kind.OrderRejected.GetOrderId()).end(cause)
 	case *eventv1.Payload_OrderCanceled:
-		h.Order(kind.OrderCanceled.GetOrderId()).end(cause)
+		h.Order(kind.OrderCanceled.GetOrderId()).endWith(cause, kind.OrderCanceled.GetCumFilledQuantity())
 	case *eventv1.Payload_OrderExpired:
-		h.Order(kind.OrderExpired.GetOrderId()).end(cause)
+		h.Order(kind.OrderExpired.GetOrderId()).endWith(cause, kind.OrderExpired.GetCumFilledQuantity())
 	}
 }
 
@@ -112,6 +117,11 @@ func (o *OrderHistory) end(cause Cause) {
 	if o.Ended == nil {
 		o.Ended = &cause
 	}
+}
+
+func (o *OrderHistory) endWith(cause Cause, told string) {
+	o.end(cause)
+	o.Told = decimal.Max(o.Told, amount(told))
 }
 
 func (o *OrderHistory) endIfFilled() {

@@ -1,6 +1,8 @@
 package lifecycle
 
 import (
+	"time"
+
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/robson/robson/pkg/event"
@@ -25,10 +27,37 @@ func leave(s State) []Step {
 		}
 		return steps
 	}
+	missing, until := incomplete(s)
 	if engine.IsDust(s.Position.Open, s.Price, s.Instrument) {
-		return closePosition(s)
+		return append(missing, held(closePosition(s), until)...)
 	}
-	return exit(s)
+	return append(missing, held(exit(s), until)...)
+}
+
+// incomplete asks for the fills that the venue counted and that have not come. An exit waits for them, lest it sells what
+// is sold already; but not for ever.
+func incomplete(s State) (steps []Step, until time.Time) {
+	for i := range s.Orders {
+		history := s.History.Order(s.Orders[i].ID)
+		if history.Ended == nil || !history.incomplete() {
+			continue
+		}
+		steps = append(steps, resolve(&s.Orders[i]))
+		if last := history.Ended.IngestedAt.Add(s.Settings.FillsWait); last.After(until) {
+			until = last
+		}
+	}
+	return steps, until
+}
+
+// held holds steps back until a time.
+func held(steps []Step, until time.Time) []Step {
+	for i := range steps {
+		if steps[i].NotBefore.Before(until) {
+			steps[i].NotBefore = until
+		}
+	}
+	return steps
 }
 
 // clear ends every intent and order of the position that is not an exit, and says whether the exit has to wait for it.

@@ -114,6 +114,9 @@ func enter(s State) []Step {
 	if ended == nil || s.Position.EntryQuantity.IsPositive() || len(s.History.Order(intent.OrderID).Fills) > 0 {
 		return nil
 	}
+	if order := s.order(intent.OrderID); order != nil && s.History.Order(order.ID).incomplete() {
+		return []Step{resolve(order)} // It was filled; the fills are still to come.
+	}
 	payload := event.Wrap(&eventv1.PositionClosed{
 		PositionId: s.Position.ID, ExitPrice: "0", ClosedQuantity: "0", DustQuantity: "0",
 		RealizedPnl: "0", TotalFees: "0", NetPnl: "0",

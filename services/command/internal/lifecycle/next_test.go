@@ -364,6 +364,49 @@ func TestNext_Exiting(t *testing.T) {
 	})
 }
 
+// Fills may come after the end of their order: what the venue counted is waited for.
+func TestNext_FillsAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	t.Run("an entry that was filled in part is not closed as failed", func(t *testing.T) {
+		t.Parallel()
+		s := newScene(engine.Long)
+		entry := s.Intents[0].OrderID
+		s.submit(entry, "0.06666", entryRole)
+		s.canceledWith(entry, "0.02")
+		require.Equal(t, Resolve, s.only(t, "resolve/"+entry).Action)
+		s.fill(entry, "0.02", "95000", "0.00002", "BTC")
+		s.take(s.only(t, "position_opened"))
+		s.only(t, "insurance_stop")
+	})
+	t.Run("an exit does not sell what the stop may have sold, but does not wait for ever", func(t *testing.T) {
+		t.Parallel()
+		s := newScene(engine.Long)
+		s.enterFully(t)
+		stop := s.placeStop(t)
+		s.trigger(eventv1.ExitReason_EXIT_REASON_USER_CLOSE)
+		s.canceledWith(stop, "0.03")
+		steps := Next(s.State)
+		require.Len(t, steps, 2, "%v", names(steps))
+		require.Equal(t, Resolve, steps[0].Action)
+		require.Equal(t, "exit", steps[1].Name)
+		require.Equal(t, s.History.Order(stop).Ended.IngestedAt.Add(10*time.Second), steps[1].NotBefore)
+		s.fill(stop, "0.03", "93350", "2.8005", "USDT")
+		exit := s.only(t, "exit")
+		require.Zero(t, exit.NotBefore)
+		require.Equal(t, "0.03659", s.take(exit).GetIntentCreated().GetQuantity())
+	})
+	t.Run("no new stop before it is known what the last one sold", func(t *testing.T) {
+		t.Parallel()
+		s := newScene(engine.Long)
+		s.enterFully(t)
+		stop := s.placeStop(t)
+		s.canceledWith(stop, "0.06659")
+		s.only(t, "resolve/"+stop)
+		s.fill(stop, "0.06659", "93350", "6.2161765", "USDT")
+		s.only(t, "exit_triggered/"+stop)
+	})
+}
+
 func TestNext_Cancel(t *testing.T) {
 	t.Parallel()
 	s := newScene(engine.Long)

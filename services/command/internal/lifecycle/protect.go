@@ -28,6 +28,9 @@ func protect(s State) []Step {
 		}
 		return nil
 	}
+	if steps, _ := incomplete(s); len(steps) > 0 {
+		return steps // What is open is not known yet; the monitor guards.
+	}
 	return placeStop(s, newest)
 }
 

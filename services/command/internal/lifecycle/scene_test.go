@@ -45,7 +45,7 @@ func newScene(side eventv1.PositionSide) *scene {
 		Price: d("95000"), MarketTime: start,
 		Settings: Settings{
 			StopBufferFraction: d("0.1"), StopReplaceFraction: d("0.5"),
-			RetryDelay: time.Second, RetryDelayMax: time.Minute, AlertAfter: 3,
+			RetryDelay: time.Second, RetryDelayMax: time.Minute, AlertAfter: 3, FillsWait: 10 * time.Second,
 		},
 	}}
 	s.intend(entryIntent)
@@ -119,6 +119,12 @@ func (s *scene) reject(orderID string) {
 
 func (s *scene) canceled(orderID string) {
 	s.append(event.Wrap(&eventv1.OrderCanceled{OrderId: orderID}))
+	s.over(orderID)
+}
+
+// canceledWith is an end before the fills that the venue counts have come.
+func (s *scene) canceledWith(orderID, told string) {
+	s.append(event.Wrap(&eventv1.OrderCanceled{OrderId: orderID, CumFilledQuantity: told}))
 	s.over(orderID)
 }
 

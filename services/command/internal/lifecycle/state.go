@@ -104,6 +104,8 @@ type Settings struct {
 	RetryDelayMax time.Duration
 	// AlertAfter is how many failures in a row make an alert.
 	AlertAfter int
+	// FillsWait is how long an exit waits, after an order has ended, for fills of it that the venue counted.
+	FillsWait time.Duration
 }
 
 // exiting says whether the position is to be left.
@@ -158,7 +160,7 @@ func (s State) ended(intent *Intent) *Cause {
 
 // Defaulted fills in what was not chosen: the resting stop stays a tenth of the span behind the trailing stop and is
 // replaced when half a span was gained; failed exits and stops are tried again after half a second, then ever more
-// slowly up to a minute, and alert from the third failure on.
+// slowly up to a minute, and alert from the third failure on; fills that are missing are waited for for ten seconds.
 func (s Settings) Defaulted() Settings {
 	if s.StopBufferFraction.IsZero() {
 		s.StopBufferFraction = decimal.New(1, -1)
@@ -174,6 +176,9 @@ func (s Settings) Defaulted() Settings {
 	}
 	if s.AlertAfter == 0 {
 		s.AlertAfter = 3
+	}
+	if s.FillsWait == 0 {
+		s.FillsWait = 10 * time.Second
 	}
 	return s
 }

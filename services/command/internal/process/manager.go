@@ -128,6 +128,7 @@ func (c Config) validate() error {
 		{"Lifecycle.RetryDelay", c.Lifecycle.RetryDelay > 0},
 		{"Lifecycle.RetryDelayMax", c.Lifecycle.RetryDelayMax >= c.Lifecycle.RetryDelay},
 		{"Lifecycle.AlertAfter", c.Lifecycle.AlertAfter > 0},
+		{"Lifecycle.FillsWait", c.Lifecycle.FillsWait > 0},
 	} {
 		if !setting.ok {
 			return fmt.Errorf("process config: %s is out of its bounds", setting.name)
