@@ -96,7 +96,8 @@ func TestExitCodes(t *testing.T) {
 		"invalid": {open, fault.InvalidField("account_id", "must be a UUID").WithField("symbol", "must be a venue's symbol"), 2, []string{"error: --account-id: must be a UUID\n", "error: --symbol: must be a venue's symbol\n"}},
 		"invalid, nested": {
 			"account register --environment sim --product spot --label x --quote-asset USDT --api-key-fingerprint f --risk-percent-max 0 --max-exposure 1 --daily-loss-limit 1 --max-drawdown 1 --monthly-budget-percent 1 --capital-base 1 --max-open-positions 1",
-			fault.InvalidField("risk_limits.risk_percent_max", "must be above zero"), 2, []string{"error: --risk-percent-max: must be above zero\n"},
+			fault.InvalidField("risk_limits.risk_percent_max", "must be above zero"), 2,
+			[]string{"error: --risk-percent-max: must be above zero\n"},
 		},
 		"invalid argument":   {"positions get x", fault.InvalidField("position_id", "must be a UUID"), 2, []string{"error: POSITION_ID: must be a UUID\n"}},
 		"invalid list":       {"events search --type x", fault.InvalidField("filter.event_types[0]", "must be an event type"), 2, []string{"error: --type: must be an event type\n"}},

@@ -23,7 +23,7 @@ const (
 func Run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	app := newApp(out, errOut)
 	defer app.close()
-	root := rootCommand(app)
+	root := rootCommand(app) //nolint:contextcheck // a command takes its context from cobra when it runs
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errOut)

@@ -56,13 +56,17 @@ func setUpTelemetry(ctx context.Context, app *App, name string) (*telemetry.Tele
 
 // stackFlags are the flags of running a whole stack.
 type stackFlags struct {
-	databaseURL string
-	listen      map[string]*string
+	databaseURL, exchangeInfo string
+	listen                    map[string]*string
 }
+
+// exchangeInfoHelp tells what the paper venue can be given.
+const exchangeInfoHelp = "a `file` as Binance's /api/v3/exchangeInfo answers: more symbols for the paper venue, by their rules"
 
 func (f *stackFlags) register(cmd *cobra.Command) {
 	f.listen = map[string]*string{}
 	cmd.Flags().StringVar(&f.databaseURL, "database-url", "", "use this PostgreSQL instead of a private one")
+	cmd.Flags().StringVar(&f.exchangeInfo, "exchange-info", "", exchangeInfoHelp)
 	for _, name := range servedServices {
 		f.listen[name] = cmd.Flags().String(name+"-listen", client.DefaultAddresses[name], "where "+name+" listens; port 0: a free one")
 	}
@@ -104,7 +108,7 @@ func (a *App) up(ctx context.Context, flags *stackFlags) error {
 	}
 	defer stop()
 	fmt.Fprintf(a.out, "starting, data in %s\n", a.dataDir)
-	s, err := stack.Up(ctx, stack.Config{DataDir: a.dataDir, DatabaseURL: flags.databaseURL, Addresses: flags.addresses(), Out: a.out, Logger: tel.Logger, Clock: clock.System()})
+	s, err := stack.Up(ctx, stack.Config{DataDir: a.dataDir, DatabaseURL: flags.databaseURL, Addresses: flags.addresses(), ExchangeInfoFile: flags.exchangeInfo, Out: a.out, Logger: tel.Logger, Clock: clock.System()})
 	if err != nil {
 		return err
 	}

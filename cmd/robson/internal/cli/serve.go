@@ -18,8 +18,8 @@ import (
 
 // serveFlags are what a service that runs alone is told.
 type serveFlags struct {
-	listen, admin, databaseURL, tokenFile, serviceTokenFile string
-	addresses                                               map[string]*string
+	listen, admin, databaseURL, tokenFile, serviceTokenFile, exchangeInfo string
+	addresses                                                             map[string]*string
 }
 
 // serveCommand runs one service.
@@ -49,6 +49,7 @@ func (f *serveFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.databaseURL, "database-url", "", "PostgreSQL; required for eventlog and projector, whose roles its login must be able to take")
 	flags.StringVar(&f.tokenFile, "token-file", "", "who may call: the hashes of tokens; required")
 	flags.StringVar(&f.serviceTokenFile, "service-token-file", "", "the token that this service presents to others; required for command and connector")
+	flags.StringVar(&f.exchangeInfo, "exchange-info", "", exchangeInfoHelp)
 	f.addresses = map[string]*string{}
 	for _, name := range servedServices {
 		f.addresses[name] = flags.String(name+"-address", client.DefaultAddresses[name], "where "+name+" is")
@@ -110,7 +111,7 @@ func (f *serveFlags) settings(app *App, name string) (*stack.Settings, error) {
 	if len(missing) > 0 {
 		return nil, usagef("serve %s needs %s", name, strings.Join(missing, ", "))
 	}
-	settings := &stack.Settings{DatabaseURL: f.databaseURL, TokenFile: f.tokenFile, Addresses: map[string]string{}, DataDir: app.dataDir, Clock: clock.System()}
+	settings := &stack.Settings{DatabaseURL: f.databaseURL, TokenFile: f.tokenFile, Addresses: map[string]string{}, DataDir: app.dataDir, ExchangeInfoFile: f.exchangeInfo, Clock: clock.System()}
 	for other, at := range f.addresses {
 		settings.Addresses[other] = *at
 	}

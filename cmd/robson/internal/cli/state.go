@@ -108,7 +108,7 @@ func (r resource) runList(ctx context.Context, app *App, request proto.Message, 
 	if screen.FieldText(all.ProtoReflect(), "next_page_token") != "" {
 		more = "; there are more: raise --limit"
 	}
-	fmt.Fprintf(app.err, "%s, true at position %d%s\n", counted(len(rows), r.rowsText()), intField(all, "as_of"), more)
+	fmt.Fprintf(app.err, "%s, true at position %d%s\n", counted(len(rows), r.rowsText()), asOf(all), more)
 	return nil
 }
 
@@ -130,7 +130,7 @@ func (r resource) read(ctx context.Context, app *App, request proto.Message, lim
 		rows = append(rows, listField(page, r.rows)...)
 		token := screen.FieldText(page.ProtoReflect(), "next_page_token")
 		setText(all, "next_page_token", token)
-		setInt(all, "as_of", intField(page, "as_of"))
+		setInt(all, "as_of", asOf(page))
 		if token == "" {
 			break
 		}
@@ -162,7 +162,7 @@ func (r resource) getCommand(app *App) *cobra.Command {
 			}
 			row := response.ProtoReflect().Descriptor().Fields().ByNumber(1)
 			screen.Fields(app.out, response.ProtoReflect().Get(row).Message().Interface())
-			fmt.Fprintf(app.err, "true at position %d\n", intField(response, "as_of"))
+			fmt.Fprintf(app.err, "true at position %d\n", asOf(response))
 			return nil
 		},
 	}
@@ -219,7 +219,7 @@ func (r resource) runPick(ctx context.Context, app *App, request proto.Message) 
 		return screen.JSON(app.out, rows[0])
 	}
 	screen.Fields(app.out, rows[0])
-	fmt.Fprintf(app.err, "true at position %d\n", intField(all, "as_of"))
+	fmt.Fprintf(app.err, "true at position %d\n", asOf(all))
 	return nil
 }
 
@@ -283,8 +283,9 @@ func setInt(m proto.Message, name string, value int64) {
 	m.ProtoReflect().Set(f, protoreflect.ValueOfInt64(value))
 }
 
-func intField(m proto.Message, name string) int64 {
-	return m.ProtoReflect().Get(m.ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(name))).Int()
+// asOf is the position that an answer is true at.
+func asOf(m proto.Message) int64 {
+	return m.ProtoReflect().Get(m.ProtoReflect().Descriptor().Fields().ByName("as_of")).Int()
 }
 
 func setBool(m proto.Message, name string, value bool) {

@@ -77,11 +77,8 @@ func LoadProfile(dataDir string) (Profile, error) {
 	return p, nil
 }
 
-// DefaultDataDir is where `robson up` keeps its data: ROBSON_DATA_DIR, or a place of the user's own.
+// DefaultDataDir is where `robson up` keeps its data unless told otherwise: a place of the user's own.
 func DefaultDataDir() string {
-	if dir := os.Getenv("ROBSON_DATA_DIR"); dir != "" {
-		return dir
-	}
 	if os.Geteuid() == 0 {
 		return "/var/lib/robson"
 	}

@@ -118,3 +118,54 @@ func (s *sums) gross(d *Demo) decimal.Decimal {
 	d.say("gross = %s x %s / %s - (%s - %s) = %s", text(back), text(s.entryQuote), text(s.entered), text(s.exitQuote), text(s.lostQuote), screen.Round(text(gross)))
 	return gross
 }
+
+// checkMoney holds what an account has against what its positions earned. What a long could not sell for being less than a
+// step is still held, and was paid for; what a short could not buy back is still owed, and was paid out.
+func (d *Demo) checkMoney(account, told string, positions []*projectorv1.Position) error {
+	net, dust := decimal.Zero, decimal.Zero
+	for _, p := range positions {
+		amounts, err := parseAll(p.GetNetPnl(), p.GetDustQuantity(), p.GetEntryCost(), p.GetEntryQuantity())
+		if err != nil {
+			return fmt.Errorf("position %s: %w", p.GetPositionId(), err)
+		}
+		net = net.Add(amounts[0])
+		if amounts[3].IsZero() {
+			continue
+		}
+		cost := money.Div18(amounts[1].Mul(amounts[2]), amounts[3])
+		if p.GetSide() == eventv1.PositionSide_POSITION_SIDE_SHORT {
+			cost = cost.Neg()
+		}
+		dust = dust.Add(cost)
+	}
+	amounts, err := parseAll(depositText, told)
+	if err != nil {
+		return fmt.Errorf("balance of %s: %w", account, err)
+	}
+	// Quotients were rounded at 18 places; the venue pays in 8.
+	due := amounts[0].Add(net).Sub(dust).RoundBank(moneyPlaces)
+	d.say("%s: deposit %s + net %s - dust at cost %s = %s", account, depositText, screen.Round(money.Format(net)), screen.Round(money.Format(dust)), money.Format(due))
+	if !due.Equal(amounts[1]) {
+		return fmt.Errorf("the venue says that %s has %s %s, its positions leave %s", account, told, assetUSDT, money.Format(due))
+	}
+	return nil
+}
+
+// moneyPlaces are those of the venue's amounts.
+const moneyPlaces = 8
+
+// parseAll reads amounts; an empty one is none.
+func parseAll(texts ...string) ([]decimal.Decimal, error) {
+	amounts := make([]decimal.Decimal, len(texts))
+	for i, text := range texts {
+		if text == "" {
+			continue
+		}
+		var err error
+		amounts[i], err = money.Parse(text)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return amounts, nil
+}

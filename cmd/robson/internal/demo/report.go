@@ -74,41 +74,67 @@ func (d *Demo) showTimeline(ctx context.Context) error {
 
 // showPositions prints every position of both accounts.
 func (d *Demo) showPositions(ctx context.Context) error {
-	var rows []*projectorv1.Position
+	table := screen.NewTable(screen.Text("ACCOUNT"), screen.Text("SYMBOL"), screen.Text("SIDE"), screen.Text("STATE"), screen.Decimal("ENTERED"), screen.Decimal("AT"), screen.Decimal("LEFT AT"), screen.Decimal("GROSS"), screen.Decimal("FEES"), screen.Decimal("NET"), screen.Decimal("DUST"), screen.Text("BECAUSE"))
 	for _, account := range []string{d.world.spot, d.world.margin} {
-		page, err := retry(ctx, d, "list positions", func(ctx context.Context) (*projectorv1.ListPositionsResponse, error) {
-			return d.state.ListPositions(ctx, &projectorv1.ListPositionsRequest{AccountId: account, PageSize: 100})
-		})
+		positions, err := d.positions(ctx, account)
 		if err != nil {
 			return err
 		}
-		slices.Reverse(page.GetPositions())
-		rows = append(rows, page.GetPositions()...)
-	}
-	table := screen.NewTable(screen.Text("ACCOUNT"), screen.Text("SYMBOL"), screen.Text("SIDE"), screen.Text("STATE"), screen.Decimal("ENTERED"), screen.Decimal("AT"), screen.Decimal("LEFT AT"), screen.Decimal("GROSS"), screen.Decimal("FEES"), screen.Decimal("NET"), screen.Decimal("DUST"), screen.Text("BECAUSE"))
-	for _, p := range rows {
-		table.Add(d.account(p.GetAccountId()), p.GetSymbol(), enumWord(p.GetSide().String(), "POSITION_SIDE_"), stateText(p), p.GetEntryQuantity(), screen.Round(p.GetEntryPrice()), screen.Round(p.GetExitPrice()),
-			screen.Round(p.GetRealizedPnl()), screen.Round(p.GetTotalFees()), screen.Round(p.GetNetPnl()), p.GetDustQuantity(), p.GetExitReason())
+		for _, p := range positions {
+			table.Add(d.account(p.GetAccountId()), p.GetSymbol(), enumWord(p.GetSide().String(), "POSITION_SIDE_"), stateText(p), p.GetEntryQuantity(), screen.Round(p.GetEntryPrice()), screen.Round(p.GetExitPrice()),
+				screen.Round(p.GetRealizedPnl()), screen.Round(p.GetTotalFees()), screen.Round(p.GetNetPnl()), p.GetDustQuantity(), p.GetExitReason())
+		}
 	}
 	table.Write(d.out)
 	return nil
 }
 
-// showBalances prints what the venue last told of both accounts.
+// positions are an account's, oldest first.
+func (d *Demo) positions(ctx context.Context, account string) ([]*projectorv1.Position, error) {
+	page, err := retry(ctx, d, "list positions", func(ctx context.Context) (*projectorv1.ListPositionsResponse, error) {
+		return d.state.ListPositions(ctx, &projectorv1.ListPositionsRequest{AccountId: account, PageSize: rowsMax})
+	})
+	slices.Reverse(page.GetPositions())
+	return page.GetPositions(), err
+}
+
+// balances are an account's, as the venue last told them.
+func (d *Demo) balances(ctx context.Context, account string) ([]*projectorv1.Balance, error) {
+	page, err := retry(ctx, d, "list balances", func(ctx context.Context) (*projectorv1.ListBalancesResponse, error) {
+		return d.state.ListBalances(ctx, &projectorv1.ListBalancesRequest{AccountId: account, PageSize: rowsMax})
+	})
+	return page.GetBalances(), err
+}
+
+// rowsMax is more rows than a scene makes.
+const rowsMax = 100
+
+// showBalances prints what the venue last told of both accounts, and holds the money against the P&L.
 func (d *Demo) showBalances(ctx context.Context) error {
 	table := screen.NewTable(screen.Text("ACCOUNT"), screen.Text("WALLET"), screen.Text("ASSET"), screen.Decimal("FREE"), screen.Decimal("LOCKED"), screen.Decimal("BORROWED"))
+	money := map[string]string{}
 	for _, account := range []string{d.world.spot, d.world.margin} {
-		page, err := retry(ctx, d, "list balances", func(ctx context.Context) (*projectorv1.ListBalancesResponse, error) {
-			return d.state.ListBalances(ctx, &projectorv1.ListBalancesRequest{AccountId: account, PageSize: 100})
-		})
+		balances, err := d.balances(ctx, account)
 		if err != nil {
 			return err
 		}
-		for _, b := range page.GetBalances() {
+		for _, b := range balances {
 			table.Add(d.account(account), b.GetWallet(), b.GetAsset(), b.GetFree(), b.GetLocked(), b.GetBorrowed())
+			if b.GetAsset() == assetUSDT {
+				money[account] = b.GetTotal()
+			}
 		}
 	}
 	table.Write(d.out)
+	for _, account := range []string{d.world.spot, d.world.margin} {
+		positions, err := d.positions(ctx, account)
+		if err != nil {
+			return err
+		}
+		if err := d.checkMoney(d.account(account), money[account], positions); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -135,6 +161,7 @@ func (d *Demo) showProof(p *proof) error {
 		return fmt.Errorf("%d rows or more differ from the fold of the log", len(p.differences))
 	}
 	d.say("tables = fold: all %d rows, every field", p.rows)
+	d.say("all held: the tables are the fold of the log, the log is whole, the P&L follows from the fills, the money from the P&L")
 	return nil
 }
 

@@ -59,7 +59,7 @@ func (d *Demo) openLong(ctx context.Context) error {
 	d.world.longPosition = response.GetPositionId()
 	d.longTrace = response.GetOutcome().GetTraceId()
 	n := response.GetDecision()
-	d.say("%s, price %s, technical stop %s, span %s", d.marketTime(d.world.tick), n.GetEntryPrice(), n.GetTechnicalStopPrice(), n.GetTechnicalStopDistance())
+	d.say("%s, price %s, technical stop %s, span %s", d.marketClock(d.world.tick), n.GetEntryPrice(), n.GetTechnicalStopPrice(), n.GetTechnicalStopDistance())
 	d.say("quantity = %s x 1%% / %s = %s, rounded down to %s (bound by %s); planned risk %s", money.Format(capital), n.GetTechnicalStopDistance(), n.GetRawQuantity(), n.GetQuantity(), n.GetQuantityLimit(), n.GetPlannedRisk())
 	if err := d.settle(ctx); err != nil {
 		return err
@@ -144,10 +144,10 @@ func (d *Demo) rideLong(ctx context.Context) error {
 		}
 		if position.GetTrailingStopPrice() != stop && position.GetState() == projectorv1.PositionState_POSITION_STATE_ACTIVE {
 			stop = position.GetTrailingStopPrice()
-			d.say("%s  price %-9s stop %s", d.marketTime(tick), d.world.prices[tick], stop)
+			d.say("%s  price %-9s stop %s", d.marketClock(tick), d.world.prices[tick], stop)
 		}
 		if position.GetState() == projectorv1.PositionState_POSITION_STATE_CLOSED {
-			d.say("%s  price %-9s left by %s, net P&L %s", d.marketTime(tick), d.world.prices[tick], position.GetExitReason(), screen.Round(position.GetNetPnl()))
+			d.say("%s  price %-9s left by %s, net P&L %s", d.marketClock(tick), d.world.prices[tick], position.GetExitReason(), screen.Round(position.GetNetPnl()))
 			return nil
 		}
 	}
@@ -156,6 +156,9 @@ func (d *Demo) rideLong(ctx context.Context) error {
 
 // race is scene 4: two openings for one account at the same moment, until one of them had to be decided anew.
 func (d *Demo) race(ctx context.Context) error {
+	if _, err := retry(ctx, d, "load "+symbolETH, d.loadStandingMarket); err != nil {
+		return err
+	}
 	for try := 1; try <= raceTriesMax; try++ {
 		conflicts, err := d.raceOnce(ctx, try)
 		if err != nil {
@@ -309,7 +312,7 @@ func (d *Demo) short(ctx context.Context) error {
 		return err
 	}
 	d.world.shortPosition = response.GetPositionId()
-	d.say("%s  price %s, stop %s, quantity %s sold with borrowed coins", d.marketTime(d.world.tick), response.GetDecision().GetEntryPrice(), response.GetDecision().GetTechnicalStopPrice(), response.GetDecision().GetQuantity())
+	d.say("%s  price %s, stop %s, quantity %s sold with borrowed coins", d.marketClock(d.world.tick), response.GetDecision().GetEntryPrice(), response.GetDecision().GetTechnicalStopPrice(), response.GetDecision().GetQuantity())
 	for tick := scene.entryTick + 1; tick <= scene.closeTick; tick++ {
 		if err := d.advance(ctx, tick); err != nil {
 			return err
@@ -322,7 +325,7 @@ func (d *Demo) short(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("%s  price %s, left by %s, net P&L %s", d.marketTime(d.world.tick), d.world.prices[d.world.tick], position.GetExitReason(), screen.Round(position.GetNetPnl()))
+	d.say("%s  price %s, left by %s, net P&L %s", d.marketClock(d.world.tick), d.world.prices[d.world.tick], position.GetExitReason(), screen.Round(position.GetNetPnl()))
 	return nil
 }
 

@@ -3,9 +3,11 @@ package demo
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 
@@ -90,7 +92,7 @@ func (s *source) read(ctx context.Context) (note string, err error) {
 	}
 	s.origin = fmt.Sprintf("a synthetic path (seed %d)", syntheticSeed)
 	s.klines = synthetic()
-	return fmt.Sprintf("Binance's public endpoint gave no klines within %s (%s), so this run uses a synthetic path;\n   --market-data takes a file of klines", autoPatience, err), nil
+	return fmt.Sprintf("Binance's public endpoint gave no klines within %s (%s), so this run is on a synthetic path; --market-data takes a file of klines", autoPatience, err), nil
 }
 
 // fetch asks the public endpoint.
@@ -103,11 +105,15 @@ func fetch(ctx context.Context) ([]market.Kline, error) {
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("ask for klines: %w", err)
+		var asked *url.Error
+		if errors.As(err, &asked) {
+			err = asked.Err // which address is not in question
+		}
+		return nil, err
 	}
 	defer func() { _ = response.Body.Close() }() // read to its end or given up; nothing to be done about a failing close
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("ask for klines: the venue answered %s", response.Status)
+		return nil, fmt.Errorf("it answered %s", response.Status)
 	}
 	return market.ReadKlines(io.LimitReader(response.Body, sourceBytesMax))
 }
@@ -162,8 +168,7 @@ func (d *Demo) loadMarketData(ctx context.Context) error {
 		return err
 	}
 	d.world.firstSequence = state.GetSequence()
-	_, err = retry(ctx, d, "load "+symbolETH, d.loadStandingMarket)
-	return err
+	return nil
 }
 
 // loadKlines sends the bars. The ladder of depth is so thin that the planned long is filled in parts.
@@ -175,9 +180,9 @@ func (d *Demo) loadKlines(ctx context.Context) (*connectorv1.MarketState, error)
 	}, d.source.klines)
 }
 
-// loadStandingMarket gives the second symbol a price that the demo does not move.
+// loadStandingMarket gives the second symbol a price that the demo does not move, at the time it is in the first's market.
 func (d *Demo) loadStandingMarket(ctx context.Context) (*connectorv1.MarketState, error) {
 	return market.Load(ctx, d.paper, &connectorv1.MarketHeader{Symbol: symbolETH, Source: &connectorv1.MarketHeader_Synthetic{Synthetic: &connectorv1.SyntheticSource{
-		Seed: syntheticSeed, StartPrice: "205.5", StartTime: timestamppb.New(d.source.klines[0].OpenTime), TickMs: 900_000, Ticks: 100, StepMax: 10,
+		Seed: syntheticSeed, StartPrice: "205.5", StartTime: timestamppb.New(d.marketTime(d.world.tick)), TickMs: 900_000, Ticks: 100, StepMax: 10,
 	}}}, nil)
 }

@@ -111,9 +111,16 @@ func (d *Demo) position(ctx context.Context, id string, minPosition int64) (*pro
 	return response.GetPosition(), err
 }
 
-// marketTime is the market clock at a tick, for the screen.
-func (d *Demo) marketTime(tick int) string {
-	k := d.source.klines[tick/4]
-	quarter := k.CloseTime.Sub(k.OpenTime) / 4
-	return k.OpenTime.Add(time.Duration(tick%4) * quarter).Format("2006-01-02 15:04")
+// marketTime is the market clock at a tick.
+func (d *Demo) marketTime(tick int) time.Time {
+	k := d.source.klines[tick/ticksPerBar]
+	// Binance's close time is the last millisecond of the bar.
+	quarter := (k.CloseTime.Sub(k.OpenTime) + time.Millisecond) / ticksPerBar
+	return k.OpenTime.Add(time.Duration(tick%ticksPerBar) * quarter)
 }
+
+// marketClock is the market clock at a tick, for the screen.
+func (d *Demo) marketClock(tick int) string { return d.marketTime(tick).Format("2006-01-02 15:04") }
+
+// ticksPerBar: open, the two extremes, close.
+const ticksPerBar = 4

@@ -3,13 +3,14 @@ package demo
 import (
 	"context"
 
+	"github.com/shopspring/decimal"
+
 	"github.com/robson/robson/pkg/fault"
 	"github.com/robson/robson/pkg/money"
 	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
 	connectorv1 "github.com/robson/robson/proto/gen/go/robson/connector/v1"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
-	"github.com/shopspring/decimal"
 )
 
 // Names the demo gives things.

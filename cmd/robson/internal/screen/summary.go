@@ -27,7 +27,7 @@ var summaries = map[string][]string{
 	"RISK_CHECK_PASSED":        {"exposure {exposure_before} to {exposure_after}", "budget left {budget_remaining}"},
 	"RISK_CHECK_FAILED":        {"{violation_reason}"},
 	"RISK_LIMIT_EXCEEDED":      {"{limit_name}: {action}", "{symbol}", "period {period}", "cleared by {cleared_by}", "{note}"},
-	"INTENT_CREATED":           {"{intent_type}: {side} {quantity} {order_type}", "limit {price}", "stop {stop_price}", "cancels {cancels_order_id}", "{reason}"},
+	"INTENT_CREATED":           {"{intent_type}: {side} {quantity} {order_type}", "limit {price}", "stop {stop_price}", "cancels {cancels_order_id}", "because {reason}"},
 	"ORDER_SUBMITTED":          {"{reduce_intent}: {side} {quantity} {order_type}", "limit {price}", "stop {stop_price}", "attempt {attempt}"},
 	"ORDER_ACKED":              {"venue order {exchange_order_id} is {exchange_status}", "by {source}"},
 	"FILL_RECEIVED":            {"{side} {fill_quantity} at {fill_price}", "fee {fee} {fee_asset}", "trade {exchange_trade_id}", "by {source}"},
@@ -37,7 +37,7 @@ var summaries = map[string][]string{
 	"POSITION_OPENED":          {"{side} {entry_quantity} at {entry_price}", "stop {technical_stop_price}"},
 	"TRAILING_STOP_UPDATED":    {"stop {previous_stop} to {new_stop}", "best price {favorable_extreme}"},
 	"EXIT_TRIGGERED":           {"{reason}", "price {trigger_price}", "stop {stop_price}", "quantity {quantity}"},
-	"POSITION_CLOSED":          {"{exit_reason} at {exit_price}", "gross {realized_pnl}", "fees {total_fees}", "net {net_pnl}", "dust {dust_quantity}"},
+	"POSITION_CLOSED":          {"{exit_reason}", "gross {realized_pnl} - fees {total_fees} = net {net_pnl}"},
 	"BALANCE_SAMPLED":          {"{wallet} {asset}", "free {free}", "locked {locked}", "borrowed {borrowed}"},
 	"BALANCE_ADJUSTED":         {"{wallet} {asset} by {delta}", "{kind}"},
 	"EXCHANGE_STATE_UNCERTAIN": {"{operation}", "{cause}", "order {client_order_id}"},
@@ -84,7 +84,10 @@ func fill(payload protoreflect.Message, part string) (text string, complete bool
 	text = field.ReplaceAllStringFunc(part, func(name string) string {
 		name = strings.Trim(name, "{}")
 		value := FieldText(payload, name)
-		if f := payload.Descriptor().Fields().ByName(protoreflect.Name(name)); f.Kind() == protoreflect.StringKind && !f.IsList() {
+		switch f := payload.Descriptor().Fields().ByName(protoreflect.Name(name)); {
+		case strings.HasSuffix(name, "_id"):
+			value, _, _ = strings.Cut(value, "-")
+		case f.Kind() == protoreflect.StringKind && !f.IsList():
 			value = Round(value)
 		}
 		complete = complete && value != ""

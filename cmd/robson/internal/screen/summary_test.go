@@ -36,7 +36,7 @@ func TestSummary(t *testing.T) {
 	intent := &eventv1.Event{EventType: "INTENT_CREATED", Payload: &eventv1.Payload{Kind: &eventv1.Payload_IntentCreated{IntentCreated: &eventv1.IntentCreated{
 		IntentType: eventv1.IntentType_INTENT_TYPE_ENTRY, Side: eventv1.Side_SIDE_BUY, Quantity: "0.06666", OrderType: eventv1.OrderType_ORDER_TYPE_MARKET, Reason: "signal",
 	}}}}
-	require.Equal(t, "entry: buy 0.06666 market, signal", Summary(intent), "parts without a value are left out")
+	require.Equal(t, "entry: buy 0.06666 market, because signal", Summary(intent), "parts without a value are left out")
 	snapshot := &eventv1.Event{EventType: "SNAPSHOT_CREATED", Payload: &eventv1.Payload{Kind: &eventv1.Payload_SnapshotCreated{SnapshotCreated: &eventv1.SnapshotCreated{SnapshotId: "x"}}}}
 	require.Contains(t, Summary(snapshot), "snapshot_id=x", "a type without a summary shows all it has")
 	require.Empty(t, Summary(&eventv1.Event{EventType: "OF_THE_FUTURE"}), "a payload that this binary does not know")

@@ -35,8 +35,11 @@ type Settings struct {
 	Addresses map[string]string
 	// DataDir is where the connector keeps the paper venue.
 	DataDir string
-	Logger  *slog.Logger
-	Clock   clock.Clock
+	// ExchangeInfoFile lists more symbols for the paper venue, as Binance's /api/v3/exchangeInfo does; empty: only its own.
+	ExchangeInfoFile string
+
+	Logger *slog.Logger
+	Clock  clock.Clock
 }
 
 // Serve runs one service until the context ends, then lets it finish what it has begun. A plain end is no error.
@@ -51,7 +54,7 @@ func Serve(ctx context.Context, name string, s Settings) error {
 		return connector.Run(ctx, s.Logger, s.Clock, connector.Config{
 			Listener: s.Listener, TokenFile: s.TokenFile, ServiceToken: s.ServiceToken,
 			EventlogAddress: s.Addresses[client.Eventlog], ProjectorAddress: s.Addresses[client.Projector],
-			DataDir: filepath.Join(s.DataDir, paperDir),
+			DataDir: filepath.Join(s.DataDir, paperDir), ExchangeInfoFile: s.ExchangeInfoFile,
 		})
 	case command.Name:
 		return command.Run(ctx, s.Logger, s.Clock, command.Config{

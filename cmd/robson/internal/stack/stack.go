@@ -41,6 +41,8 @@ type Config struct {
 	DatabaseURL string
 	// Addresses to listen on, by service; a service without one gets its default; port 0 a free one.
 	Addresses map[string]string
+	// ExchangeInfoFile lists more symbols for the paper venue; empty: only its own.
+	ExchangeInfoFile string
 	// Out is where the stack says what it does; nil: nowhere.
 	Out    io.Writer
 	Logger *slog.Logger
@@ -96,10 +98,10 @@ func (s *Stack) start(ctx context.Context) error {
 	for _, name := range startOrder {
 		settings := Settings{
 			Listener: s.listeners[name], DatabaseURL: s.database, TokenFile: secrets.tokenFile, ServiceToken: secrets.services[name],
-			Addresses: addresses, DataDir: s.cfg.DataDir, Logger: s.cfg.Logger.With("service", name), Clock: s.cfg.Clock,
+			Addresses: addresses, DataDir: s.cfg.DataDir, ExchangeInfoFile: s.cfg.ExchangeInfoFile, Logger: s.cfg.Logger.With("service", name), Clock: s.cfg.Clock,
 		}
 		delete(s.listeners, name)
-		s.run(name, settings)
+		s.run(s.failed, name, settings) //nolint:contextcheck // a service outlives the start: it ends with the stack
 		if err := s.awaitReady(ctx, name, addresses[name]); err != nil {
 			return err
 		}
@@ -109,8 +111,8 @@ func (s *Stack) start(ctx context.Context) error {
 }
 
 // run starts one service, so that it can be stopped alone.
-func (s *Stack) run(name string, settings Settings) {
-	ctx, cancel := context.WithCancel(s.failed)
+func (s *Stack) run(ctx context.Context, name string, settings Settings) {
+	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	s.cancel, s.done = append(s.cancel, cancel), append(s.done, done)
 	s.group.Go(func() error {
