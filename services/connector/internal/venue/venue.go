@@ -50,7 +50,7 @@ type MarketData interface {
 	LastPrice(ctx context.Context, symbol string) (Price, error)
 	// FollowPrices hands over the prices of a symbol after a sequence, in order, several at a time when there are
 	// several, until ctx ends or handle fails. After 0 it begins with the newest price. Where prices after the sequence
-	// are no longer kept it begins with the newest, which then has Gap set.
+	// are no longer kept it begins with the oldest that is, which then has Gap set.
 	FollowPrices(ctx context.Context, symbol string, after int64, handle func(context.Context, []Price) error) error
 	// Timing says how long a request may take to be done or be dead.
 	Timing() Timing

@@ -104,8 +104,9 @@ func (e *Engine) LastPrice(symbol string) (venue.Price, error) {
 	return out, err
 }
 
-// Prices waits for prices of a symbol after a sequence and gives at most so many. After 0, or where the next one is no
-// longer kept, it gives the newest; in the second case with Gap set. It ends with ctx.
+// Prices waits for prices of a symbol after a sequence and gives at most so many. After 0, or after one that never was,
+// it gives the newest; where the next one is no longer kept, those that are. In the last two cases the first has Gap set.
+// It ends with ctx.
 func (e *Engine) Prices(ctx context.Context, symbol string, after int64, limit int) ([]venue.Price, error) {
 	var out []venue.Price
 	err := e.await(ctx, func(s *state) (bool, error) {
@@ -125,9 +126,13 @@ func pricesAfter(kept []venue.Price, last venue.Price, after int64, limit int) [
 		return nil
 	case after == 0:
 		return []venue.Price{last}
-	case after > last.Sequence, after+1 < kept[0].Sequence:
+	case after > last.Sequence:
 		last.Gap = true
 		return []venue.Price{last}
+	case after+1 < kept[0].Sequence:
+		out := slices.Clone(kept[:min(limit, len(kept))])
+		out[0].Gap = true
+		return out
 	default:
 		rest := kept[after+1-kept[0].Sequence:]
 		return slices.Clone(rest[:min(limit, len(rest))])
@@ -205,6 +210,8 @@ func (e *Engine) Load(symbol string, book BookConfig, source feed.Source, origin
 			return fmt.Errorf("load market %s: %w", symbol, ErrOpenOrders)
 		}
 		c.emit(effect{Market: &marketEffect{Symbol: symbol, Book: book, Source: source, Origin: origin}})
+		// What was paid on another path is no price of this one, whose clock may stand before it.
+		e.prices[symbol] = nil
 		e.tick(c, y)
 		out = y.market()
 		return nil

@@ -60,11 +60,29 @@ func TestEngine_Prices(t *testing.T) {
 	_, err = b.Advance(t.Context(), "NOPE", 99)
 	require.ErrorIs(t, err, venue.ErrInvalidSymbol)
 	require.Equal(t, "4", market.Last.Price.String(), "it stands still at the last price")
-	// A new path goes on counting.
-	b.market(BookConfig{}, "7")
+	// A new path goes on counting, and the prices of the old one are none of its own.
+	b.market(BookConfig{}, "7", "8")
 	last, err := b.LastPrice("BTCUSDT")
 	require.NoError(t, err)
 	require.EqualValues(t, 5, last.Sequence)
+	b.tick(1)
+	for _, restart := range []func(){func() {}, b.reopen} {
+		restart()
+		left, err := b.Prices(t.Context(), "BTCUSDT", 1, 10)
+		require.NoError(t, err)
+		require.Len(t, left, 2)
+		require.EqualValues(t, 5, left[0].Sequence)
+		require.True(t, left[0].Gap)
+		require.False(t, left[1].Gap)
+		left, err = b.Prices(t.Context(), "BTCUSDT", 1, 1)
+		require.NoError(t, err)
+		require.Len(t, left, 1)
+	}
+	ahead, err := b.Prices(t.Context(), "BTCUSDT", 99, 10)
+	require.NoError(t, err)
+	require.Len(t, ahead, 1)
+	require.EqualValues(t, 6, ahead[0].Sequence)
+	require.True(t, ahead[0].Gap)
 }
 
 // A walk is made again after a restart as far as prices are kept, whatever else was loaded before it.
