@@ -151,8 +151,12 @@ func (f *feed) tickOf(ctx context.Context, message *connectorv1.StreamPricesResp
 func (f *feed) handle(ctx context.Context, at tick) error {
 	f.handling.Lock()
 	defer f.handling.Unlock()
-	if last := f.last.Load(); last != nil && at.sequence <= last.sequence {
+	last := f.last.Load()
+	if last != nil && at.sequence <= last.sequence {
 		return nil
+	}
+	if last != nil && at.At.Before(last.At) {
+		f.kept = nil // A market's clock goes back only where another one took its place: what it told is none of this one's.
 	}
 	for _, id := range slices.Sorted(maps.Keys(f.watched)) {
 		if err := f.put(ctx, id, at); err != nil {

@@ -293,6 +293,23 @@ func TestMonitor_OpenedLate(t *testing.T) {
 	})
 }
 
+// A market that is replaced by another, whose clock stands before the old one's, leaves nothing behind.
+func TestMonitor_AnotherMarket(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	m, _ := b.run(t, monitor.Config{})
+	begun := b.Now()
+	b.look(t, m, b.enter(t, long, 0))
+	b.tick(t, "97000", m)
+	b.tick(t, "95000", m)
+	b.reached(t, m, b.ReloadPrices("95000", begun))
+	id := b.open(t, short, 0)
+	b.look(t, m, id)
+	require.Empty(t, b.steps(), "97000 would have hit the short's stop, after its entry by the old market's clock")
+	b.tick(t, "96500", m)
+	require.Equal(t, []string{"exit at 96500, stop 96500"}, b.steps())
+}
+
 // Two replicas that see the same ticks write each event once.
 func TestMonitor_TwoReplicas(t *testing.T) {
 	t.Parallel()

@@ -3,7 +3,9 @@ package worldtest
 import (
 	"context"
 	"io"
+	"time"
 
+	"github.com/shopspring/decimal"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -31,6 +33,18 @@ func (w *World) ForgetPrices(sequence int64) {
 	w.venue.mu.Lock()
 	defer w.venue.mu.Unlock()
 	w.venue.forgotten = sequence
+}
+
+// ReloadPrices puts another market in the place of this one: it goes on counting, at a time and price of its own.
+func (w *World) ReloadPrices(value string, at time.Time) int64 {
+	v := &w.venue
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.forgotten = v.last().sequence
+	next := price{sequence: v.last().sequence + 1, value: decimal.RequireFromString(value), at: at}
+	v.ticks = append(v.ticks, next)
+	v.signal()
+	return next.sequence
 }
 
 // signal wakes who waits for something to happen at the venue.
