@@ -37,6 +37,10 @@ TEST_TIMEOUT ?= 12m
 ROBSON_MARKET_DATA ?= $(wildcard $(CURDIR)/../shared/data)
 export ROBSON_MARKET_DATA
 
+# What the binary calls itself; an image's build has no git.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+STAMP := $(if $(VERSION),-X github.com/robson/robson/cmd/robson/internal/cli.stamp=$(VERSION))
+
 # The race detector wants cgo, and cgo wants a C compiler.
 RACE := $(shell cc=$$(go env CC); if [ "$$(go env CGO_ENABLED)" = 1 ] && command -v "$${cc%% *}" >/dev/null 2>&1; then echo -race; fi)
 
@@ -68,7 +72,7 @@ migrate/down: build ## Take back the newest migration in the database of ROBSON_
 ##@ Build
 .PHONY: build
 build: ## Build the robson binary (static) into .bin
-	@CGO_ENABLED=0 go build -buildvcs=false -trimpath -o $(ROBSON) ./cmd/robson
+	@CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags="$(STAMP)" -o $(ROBSON) ./cmd/robson
 
 .PHONY: gen
 gen: $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) $(PROTOVALIDATE) ## Generate Go from the contracts
@@ -143,12 +147,12 @@ verify/breaking: $(BUF) $(PROTOVALIDATE) ## No contract breaks against proto/bas
 ##@ Containers
 .PHONY: image
 image: ## Build the image robson:local, the binary in a Go image
-	@docker build -f deploy/Dockerfile -t robson:local .
+	@docker build -f deploy/Dockerfile --build-arg VERSION=$(VERSION) -t robson:local .
 
 .PHONY: image/local
 image/local: ## Build the image robson:local from a binary built here; pulls nothing
 	@rm -rf $(BUILD)/image && mkdir -p $(BUILD)/image/data
-	CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags="-s -w" -o $(BUILD)/image/robson ./cmd/robson
+	CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags="-s -w $(STAMP)" -o $(BUILD)/image/robson ./cmd/robson
 	for f in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem; do
 		[ -e "$$f" ] || continue
 		cp "$$f" $(BUILD)/image/ca-certificates.crt

@@ -15,13 +15,9 @@ fi
 if [ ! -e "$PGDATA/PG_VERSION" ]; then
   secret=$(mktemp)
   printf '%s\n' "$POSTGRES_PASSWORD" >"$secret"
-  initdb --pgdata="$PGDATA" --username="$POSTGRES_USER" --pwfile="$secret" --auth=scram-sha-256 \
+  initdb --pgdata="$PGDATA" --username=postgres --pwfile="$secret" --auth=scram-sha-256 \
     --encoding=UTF8 --locale=C --data-checksums --no-instructions
   rm -f "$secret"
-  echo "host all all all scram-sha-256" >>"$PGDATA/pg_hba.conf"
-  if [ "${POSTGRES_DB:-postgres}" != postgres ]; then
-    echo "create database \"$POSTGRES_DB\"" | postgres --single -D "$PGDATA" postgres >/dev/null
-  fi
 fi
 unset POSTGRES_PASSWORD
-exec "$@" -c listen_addresses='*'
+exec "$@" -c listen_addresses='*' -c hba_file=/etc/postgresql/pg_hba.conf

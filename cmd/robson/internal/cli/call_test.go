@@ -1,6 +1,9 @@
 package cli_test
 
 import (
+	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -10,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/robson/robson/pkg/correlation"
+	"github.com/robson/robson/pkg/fault"
 )
 
 const (
@@ -133,4 +137,24 @@ func TestDeposit_is_named(t *testing.T) {
 	request := s.only().request.ProtoReflect()
 	_, err := uuid.Parse(request.Get(request.Descriptor().Fields().ByName("deposit_id")).String())
 	require.NoError(t, err)
+}
+
+// TestPaperLoad sends the header and the bars, and shows where the market then stands.
+func TestPaperLoad(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "klines.json")
+	require.NoError(t, os.WriteFile(path, []byte(`[[1588280400000,"8620","8640.5","8600","8630","12.5",1588283999999,"0",1,"0","0","0"]]`), 0o600))
+	s := start(t).answerJSON("/robson.connector.v1.PaperService/LoadMarket", `{"market":{"symbol":"BTCUSDT","price":"8620","ticks_left":"3"}}`)
+	code, out, errOut := s.run("paper", "load", "BTCUSDT", "--klines", path)
+	require.Zero(t, code, errOut)
+	require.Contains(t, out, "ticks_left        3\n")
+	require.Contains(t, protojson.Format(s.only().request), "BTCUSDT")
+	code, out, _ = s.run("paper", "load", "BTCUSDT", "--klines", path, "-o", "json")
+	require.Zero(t, code)
+	require.True(t, json.Valid([]byte(out)))
+
+	s = start(t).answer("LoadMarket", fault.New(fault.Refused, "OPEN_ORDERS", "the symbol has open orders"))
+	code, _, errOut = s.run("paper", "load", "BTCUSDT", "--klines", path)
+	require.Equal(t, 3, code)
+	require.Contains(t, errOut, "error: the symbol has open orders\n")
 }

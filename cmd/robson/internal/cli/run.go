@@ -19,8 +19,8 @@ import (
 	"github.com/robson/robson/pkg/telemetry"
 )
 
-// healthMax is how long `robson health` asks.
-const healthMax = 3 * time.Second
+// healthMax is how long `robson health` asks: less than what a container's check is given.
+const healthMax = 2 * time.Second
 
 // servedServices are those that this binary serves.
 var servedServices = []string{client.Command, client.Eventlog, client.Projector, client.Connector}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/shopspring/decimal"
+
 	"github.com/robson/robson/cmd/robson/internal/screen"
 	"github.com/robson/robson/pkg/money"
 	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
@@ -156,11 +158,13 @@ func (d *Demo) rideLong(ctx context.Context) error {
 
 // race is scene 4: two openings for one account at the same moment, until one of them had to be decided anew.
 func (d *Demo) race(ctx context.Context) error {
-	if _, err := retry(ctx, d, "load "+symbolETH, d.loadStandingMarket); err != nil {
+	price, err := d.standingPrice(ctx)
+	if err != nil {
 		return err
 	}
+	prices := map[string]decimal.Decimal{symbolBTC: d.world.prices[d.world.tick], symbolETH: price}
 	for try := 1; try <= raceTriesMax; try++ {
-		conflicts, err := d.raceOnce(ctx, try)
+		conflicts, err := d.raceOnce(ctx, try, prices)
 		if err != nil {
 			return err
 		}
@@ -174,7 +178,7 @@ func (d *Demo) race(ctx context.Context) error {
 }
 
 // raceOnce opens a position on each symbol at once, and closes both.
-func (d *Demo) raceOnce(ctx context.Context, try int) (int, error) {
+func (d *Demo) raceOnce(ctx context.Context, try int, prices map[string]decimal.Decimal) (int, error) {
 	symbols := []string{symbolBTC, symbolETH}
 	responses := make([]*commandv1.OpenPositionResponse, len(symbols))
 	errs := make([]error, len(symbols))
@@ -183,7 +187,7 @@ func (d *Demo) raceOnce(ctx context.Context, try int) (int, error) {
 		wait.Go(func() {
 			name := fmt.Sprintf("race/%d/%s", try, symbol)
 			responses[i], errs[i] = retry(d.step(ctx, name), d, "open "+symbol, func(ctx context.Context) (*commandv1.OpenPositionResponse, error) {
-				return d.trading.OpenPosition(ctx, d.raceRequest(symbol))
+				return d.trading.OpenPosition(ctx, d.raceRequest(symbol, prices[symbol]))
 			})
 		})
 	}
@@ -207,21 +211,26 @@ func (d *Demo) raceOnce(ctx context.Context, try int) (int, error) {
 }
 
 // raceRequest is a small long.
-func (d *Demo) raceRequest(symbol string) *commandv1.OpenPositionRequest {
-	stop := "200"
-	if symbol == symbolBTC {
-		price := d.world.prices[d.world.tick]
-		stop = money.Format(price.Sub(roundTick(price.Mul(spanPercents[0]).Div(hundred))))
-	}
+func (d *Demo) raceRequest(symbol string, price decimal.Decimal) *commandv1.OpenPositionRequest {
+	stop := price.Sub(roundTick(price.Mul(spanPercents[0]).Div(hundred)))
 	return &commandv1.OpenPositionRequest{
-		AccountId: d.world.spot, Symbol: symbol, Side: eventv1.PositionSide_POSITION_SIDE_LONG, Capital: "1000", RiskPercent: "1", TechnicalStop: stop,
+		AccountId: d.world.spot, Symbol: symbol, Side: eventv1.PositionSide_POSITION_SIDE_LONG, Capital: "1000", RiskPercent: "1", TechnicalStop: money.Format(stop),
 	}
 }
 
-// closeByCommand leaves a position at the market and waits until it is closed.
+// closeByCommand leaves a position at the market and waits until it is closed. One whose entry came to nothing, because the
+// stack was killed over it, is closed already.
 func (d *Demo) closeByCommand(ctx context.Context, id string) error {
 	if err := d.settle(ctx); err != nil {
 		return err
+	}
+	before, err := d.position(ctx, id, 0)
+	if err != nil {
+		return err
+	}
+	if before.GetState() == projectorv1.PositionState_POSITION_STATE_CLOSED {
+		d.say("position %s is closed already: %s", id, before.GetExitReason())
+		return nil
 	}
 	response, err := retry(d.step(ctx, "close/"+id), d, "close "+id, func(ctx context.Context) (*commandv1.ClosePositionResponse, error) {
 		return d.trading.ClosePosition(ctx, &commandv1.ClosePositionRequest{PositionId: id})
@@ -324,6 +333,9 @@ func (d *Demo) short(ctx context.Context) error {
 	position, err := d.position(ctx, response.GetPositionId(), 0)
 	if err != nil {
 		return err
+	}
+	if position.GetExitReason() != "user_close" {
+		return fmt.Errorf("the short was left by %s, not by command", position.GetExitReason())
 	}
 	d.say("%s  price %s, left by %s, net P&L %s", d.marketClock(d.world.tick), d.world.prices[d.world.tick], position.GetExitReason(), screen.Round(position.GetNetPnl()))
 	return nil

@@ -1,0 +1,51 @@
+#!/bin/sh
+# Makes the database robson and who may log in to it, as the superuser. It may run again and again: what is there
+# stays, and each login gets the password of its secret.
+#
+#   robson                  owns the database and its tables; migrations run as it
+#   robson_eventlog_login   may act as robson_eventlog, and by itself do nothing
+#   robson_projector_login  may act as robson_projector, and by itself do nothing
+#
+# None of them is a superuser, makes roles or passes row-level security by. The roles themselves are those of
+# migrations/001_roles.up.sql, which makes them where it may; here the owner may not.
+set -eu
+
+readonly secrets=/run/secrets
+PGPASSWORD=$(cat "$secrets/postgres-password")
+PGHOST=${PGHOST:-postgres} PGUSER=postgres PGDATABASE=postgres
+export PGPASSWORD PGHOST PGUSER PGDATABASE
+
+# login ROLE SECRET INHERIT|NOINHERIT: by itself a service's login has nothing of the role that it may take.
+login() {
+  # A password is hexadecimal digits, and travels by standard input, where no list of processes shows it.
+  cat <<SQL
+SELECT 'CREATE ROLE $1' WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = '$1') \gexec
+ALTER ROLE $1 LOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS $3 PASSWORD '$(cat "$secrets/$2-password")';
+SQL
+}
+
+# member ROLE GROUP
+member() {
+  cat <<SQL
+SELECT 'CREATE ROLE $2 NOLOGIN' WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = '$2') \gexec
+GRANT $2 TO $1;
+SQL
+}
+
+{
+  # What runs a password must not write it to the server's log, not even where all statements are logged.
+  echo "SET log_statement = 'none'; SET log_min_error_statement = 'panic'; SET log_min_duration_statement = -1;"
+  echo "SET password_encryption = 'scram-sha-256';"
+  login robson owner INHERIT
+  login robson_eventlog_login eventlog NOINHERIT
+  member robson_eventlog_login robson_eventlog
+  login robson_projector_login projector NOINHERIT
+  member robson_projector_login robson_projector
+  cat <<SQL
+SELECT 'CREATE DATABASE robson OWNER robson TEMPLATE template0 ENCODING ''UTF8'' LOCALE ''C'''
+WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = 'robson') \gexec
+REVOKE ALL ON DATABASE robson FROM PUBLIC;
+GRANT CONNECT ON DATABASE robson TO robson_eventlog_login, robson_projector_login;
+SQL
+} | psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1
+echo "the database robson and its logins are there"
