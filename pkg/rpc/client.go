@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -23,8 +24,11 @@ import (
 
 // ClientConfig says where a service is and who calls it.
 type ClientConfig struct {
-	// Address is host:port, or any gRPC target such as dns:///eventlog:7402.
+	// Address is host:port, or any gRPC target such as dns:///eventlog:7402, or several host:port of replicas separated by
+	// commas.
 	Address string
+	// ByTenant sends the calls for one tenant to one replica, whichever can be reached; otherwise replicas take turns.
+	ByTenant bool
 	// Token is the caller's; required.
 	Token string
 	// Tenant is chosen where the call's context is about none; Nil: none.
@@ -42,7 +46,7 @@ type ClientConfig struct {
 func Dial(cfg ClientConfig, extra ...grpc.DialOption) (*grpc.ClientConn, error) {
 	setDefault(&cfg.DeadlineDefault, 15*time.Second)
 	setDefault(&cfg.MessageBytesMax, 64<<20)
-	serviceConfig, err := retryReads()
+	serviceConfig, err := cfg.serviceConfig()
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +63,13 @@ func Dial(cfg ClientConfig, extra ...grpc.DialOption) (*grpc.ClientConn, error) 
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(cfg.MessageBytesMax)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
 	}, extra...)
-	conn, err := grpc.NewClient(cfg.Address, options...)
+	target := cfg.Address
+	if strings.Contains(target, ",") {
+		list := listed(strings.Split(target, ","))
+		target = list.Scheme() + ":///" + cfg.Address
+		options = append(options, grpc.WithResolvers(list))
+	}
+	conn, err := grpc.NewClient(target, options...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", cfg.Address, err)
 	}
@@ -122,8 +132,8 @@ const (
 	retryLast     = "1s"
 )
 
-// retryReads is a service config that tries again what the contracts mark as NO_SIDE_EFFECTS, over all replicas.
-func retryReads() (string, error) {
+// serviceConfig says how replicas are chosen, and to try again what the contracts mark as NO_SIDE_EFFECTS.
+func (cfg ClientConfig) serviceConfig() (string, error) {
 	type name struct {
 		Service string `json:"service"`
 		Method  string `json:"method"`
@@ -142,7 +152,11 @@ func retryReads() (string, error) {
 		}
 		return true
 	})
-	config := map[string]any{"loadBalancingConfig": []map[string]any{{"round_robin": map[string]any{}}}}
+	policy := "round_robin"
+	if cfg.ByTenant {
+		policy = byTenant
+	}
+	config := map[string]any{"loadBalancingConfig": []map[string]any{{policy: map[string]any{}}}}
 	if len(names) > 0 {
 		config["methodConfig"] = []map[string]any{{"name": names, "retryPolicy": map[string]any{
 			"maxAttempts": retryAttempts, "initialBackoff": retryFirst, "maxBackoff": retryLast, "backoffMultiplier": 2, "retryableStatusCodes": []string{"UNAVAILABLE"},

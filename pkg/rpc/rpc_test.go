@@ -37,6 +37,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// How long a test waits for what another goroutine is about to do, and how often it looks.
+const (
+	waitMax  = 10 * time.Second
+	waitStep = 5 * time.Millisecond
+)
+
 var tenant = uuid.MustParse("aaaaaaaa-0000-4000-8000-000000000001")
 
 // tokens authenticates the two callers of these tests.

@@ -86,7 +86,7 @@ func serve(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config
 	if err != nil {
 		return false, fmt.Errorf("command: %w", err)
 	}
-	others, err := peer.Dial(peer.Addresses{
+	others, err := peer.Dial(ctx, clk, peer.Addresses{
 		Eventlog: cfg.EventlogAddress, Projector: cfg.ProjectorAddress, Connector: cfg.ConnectorAddress,
 	}, cfg.ServiceToken)
 	if err != nil {

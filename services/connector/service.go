@@ -10,6 +10,7 @@ import (
 
 	"github.com/robson/robson/pkg/clock"
 	"github.com/robson/robson/pkg/identity"
+	"github.com/robson/robson/pkg/logclient"
 	"github.com/robson/robson/pkg/rpc"
 	connectorv1 "github.com/robson/robson/proto/gen/go/robson/connector/v1"
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
@@ -59,7 +60,7 @@ func serve(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config
 	if err != nil {
 		return false, err
 	}
-	books, hangUp, err := dial(clk, cfg)
+	books, hangUp, err := dial(ctx, clk, cfg)
 	if err != nil {
 		return false, err
 	}
@@ -100,8 +101,8 @@ func serve(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config
 }
 
 // dial connects to our own side. It makes no call yet.
-func dial(clk clock.Clock, cfg Config) (books *ledger.Ledger, hangUp func() error, err error) {
-	eventlog, err := rpc.Dial(rpc.ClientConfig{Address: cfg.EventlogAddress, Token: cfg.ServiceToken})
+func dial(ctx context.Context, clk clock.Clock, cfg Config) (books *ledger.Ledger, hangUp func() error, err error) {
+	eventlog, err := rpc.Dial(rpc.ClientConfig{Address: cfg.EventlogAddress, Token: cfg.ServiceToken, ByTenant: true})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -109,9 +110,16 @@ func dial(clk clock.Clock, cfg Config) (books *ledger.Ledger, hangUp func() erro
 	if err != nil {
 		return nil, nil, errors.Join(err, eventlog.Close())
 	}
-	hangUp = func() error { return errors.Join(eventlog.Close(), projector.Close()) }
+	appends, err := logclient.New(ctx, clk, eventlog, logclient.Config{})
+	if err != nil {
+		return nil, nil, errors.Join(err, eventlog.Close(), projector.Close())
+	}
+	hangUp = func() error {
+		appends.Close()
+		return errors.Join(eventlog.Close(), projector.Close())
+	}
 	books, err = ledger.New(clk, ledger.Deps{
-		Appender: eventlogv1.NewAppendServiceClient(eventlog), Reader: eventlogv1.NewReadServiceClient(eventlog),
+		Appender: appends, Reader: eventlogv1.NewReadServiceClient(eventlog),
 		Workers: eventlogv1.NewWorkerServiceClient(eventlog), State: projectorv1.NewStateServiceClient(projector),
 	}, cfg.Ledger)
 	if err != nil {

@@ -2,10 +2,13 @@
 package peer
 
 import (
+	"context"
 	"errors"
 
 	"google.golang.org/grpc"
 
+	"github.com/robson/robson/pkg/clock"
+	"github.com/robson/robson/pkg/logclient"
 	"github.com/robson/robson/pkg/rpc"
 	connectorv1 "github.com/robson/robson/proto/gen/go/robson/connector/v1"
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
@@ -14,7 +17,7 @@ import (
 
 // Log is the event log.
 type Log struct {
-	eventlogv1.AppendServiceClient
+	*logclient.Client
 	eventlogv1.ReadServiceClient
 	eventlogv1.WorkerServiceClient
 }
@@ -42,18 +45,26 @@ type Peers struct {
 }
 
 // Dial makes the connections; they connect when first used, and again whenever they are lost. Nobody need be there yet.
-func Dial(addresses Addresses, token string) (*Peers, error) {
+func Dial(ctx context.Context, clk clock.Clock, addresses Addresses, token string) (*Peers, error) {
 	p := &Peers{}
-	for _, address := range []string{addresses.Eventlog, addresses.Projector, addresses.Connector} {
-		conn, err := rpc.Dial(rpc.ClientConfig{Address: address, Token: token})
+	for _, target := range []rpc.ClientConfig{
+		{Address: addresses.Eventlog, Token: token, ByTenant: true},
+		{Address: addresses.Projector, Token: token},
+		{Address: addresses.Connector, Token: token},
+	} {
+		conn, err := rpc.Dial(target)
 		if err != nil {
 			return nil, errors.Join(err, p.Close())
 		}
 		p.conns = append(p.conns, conn)
 	}
 	eventlog, projector, connector := p.conns[0], p.conns[1], p.conns[2]
+	appends, err := logclient.New(ctx, clk, eventlog, logclient.Config{})
+	if err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
 	p.Log = Log{
-		AppendServiceClient: eventlogv1.NewAppendServiceClient(eventlog),
+		Client:              appends,
 		ReadServiceClient:   eventlogv1.NewReadServiceClient(eventlog),
 		WorkerServiceClient: eventlogv1.NewWorkerServiceClient(eventlog),
 	}
@@ -67,6 +78,9 @@ func Dial(addresses Addresses, token string) (*Peers, error) {
 
 // Close ends the connections.
 func (p *Peers) Close() error {
+	if p.Log.Client != nil {
+		p.Log.Client.Close()
+	}
 	var all error
 	for _, conn := range p.conns {
 		all = errors.Join(all, conn.Close())

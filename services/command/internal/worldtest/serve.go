@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/robson/robson/pkg/logclient/logclienttest"
 	connectorv1 "github.com/robson/robson/proto/gen/go/robson/connector/v1"
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
@@ -27,6 +28,10 @@ type appends struct {
 
 func (s appends) Append(ctx context.Context, in *eventlogv1.AppendRequest) (*eventlogv1.AppendResponse, error) {
 	return s.w.Append(ctx, in)
+}
+
+func (s appends) AppendStream(stream grpc.BidiStreamingServer[eventlogv1.AppendStreamRequest, eventlogv1.AppendStreamResponse]) error {
+	return logclienttest.ServeStream(stream, s.Append)
 }
 
 type reads struct {

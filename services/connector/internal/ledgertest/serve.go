@@ -9,6 +9,7 @@ import (
 
 	"github.com/robson/robson/pkg/fault"
 	"github.com/robson/robson/pkg/identity"
+	"github.com/robson/robson/pkg/logclient/logclienttest"
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
 )
@@ -58,6 +59,10 @@ func (s appends) Append(ctx context.Context, in *eventlogv1.AppendRequest) (*eve
 
 func (s appends) AppendBatch(ctx context.Context, in *eventlogv1.AppendBatchRequest) (*eventlogv1.AppendBatchResponse, error) {
 	return answer(ctx, s.b, in, s.b.AppendBatch)
+}
+
+func (s appends) AppendStream(stream grpc.BidiStreamingServer[eventlogv1.AppendStreamRequest, eventlogv1.AppendStreamResponse]) error {
+	return logclienttest.ServeStream(stream, s.Append)
 }
 
 type reads struct {
