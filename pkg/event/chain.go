@@ -1,9 +1,6 @@
 package event
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-
 	"github.com/google/uuid"
 	"github.com/oklog/ulid/v2"
 
@@ -14,46 +11,9 @@ import (
 // it as four bytes, numbers as eight bytes big endian, times as microseconds since 1970, the payload as it is stored.
 // What is not there (a root's causation, no workflow) has the length zero.
 func HashOf(r *Record) [32]byte {
-	h := hasher{buffer: make([]byte, 0, 512+len(r.Payload))}
-	h.part(r.PrevHash[:])
-	h.part(r.TenantID[:])
-	h.number(r.Position)
-	h.part(r.EventID[:])
-	h.part([]byte(r.StreamKey))
-	h.number(r.Seq)
-	h.part([]byte(r.Type))
-	h.number(int64(r.SchemaVersion))
-	h.number(r.OccurredAt.UnixMicro())
-	h.number(r.IngestedAt.UnixMicro())
-	h.part(r.IdempotencyKey[:])
-	h.part(r.TraceID[:])
-	h.optional(r.CausationID[:], r.CausationID == ulid.ULID{})
-	h.part(r.CommandID[:])
-	h.optional(r.WorkflowID[:], r.WorkflowID == uuid.Nil)
-	h.part([]byte(EnumText(r.ActorType)))
-	h.part([]byte(r.ActorID))
-	h.part(r.Payload)
-	return sha256.Sum256(h.buffer)
-}
-
-// hasher lays the parts out.
-type hasher struct{ buffer []byte }
-
-func (h *hasher) part(data []byte) {
-	h.buffer = binary.BigEndian.AppendUint32(h.buffer, uint32(len(data)))
-	h.buffer = append(h.buffer, data...)
-}
-
-func (h *hasher) number(n int64) {
-	h.buffer = binary.BigEndian.AppendUint32(h.buffer, 8)
-	h.buffer = binary.BigEndian.AppendUint64(h.buffer, uint64(n))
-}
-
-func (h *hasher) optional(data []byte, absent bool) {
-	if absent {
-		data = nil
-	}
-	h.part(data)
+	fields := fieldsOf(r)
+	hash, _ := fields.Hash(make([]byte, 0, 512+len(r.Payload)))
+	return hash
 }
 
 // Chain follows a tenant's log from its first event, or from a trusted one, and finds the first event that does not
