@@ -48,7 +48,10 @@ func newWatched(row *projectorv1.Position, stopSet *lifecycle.Cause) (*watched, 
 	if stopSet != nil {
 		w.cause = *stopSet
 	}
-	wanted := follows(row) && !rows.Exiting(row)
+	// A position that something was sold of and that nobody has decided to leave is being left by the stop that rests at
+	// the venue; the process manager says so.
+	left := r.Amount(row.GetExitQuantity()).IsPositive()
+	wanted := follows(row) && !rows.Exiting(row) && !left
 	w.guards = wanted && stopSet != nil && w.stop.Price.IsPositive()
 	w.expected = wanted && !w.guards
 	if w.open == "" {
