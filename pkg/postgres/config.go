@@ -24,6 +24,10 @@ type Config struct {
 	// ConnsMin are kept open when idle. Default 0.
 	ConnsMin int
 
+	// ByIndex keeps the planner from scanning whole tables where an index will do. Plans of prepared statements are kept,
+	// and a table that is small or unknown when one is made looks best scanned, however large it then grows.
+	ByIndex bool
+
 	// ConnectTimeout bounds the making of one connection. Default 5 s.
 	ConnectTimeout time.Duration
 	// LockTimeout bounds the wait for any one lock, so that a busy tenant is an answer and not a queue. Default 2 s.
@@ -127,6 +131,10 @@ func (c Config) poolConfig() (*pgxpool.Config, error) {
 	params["lock_timeout"] = milliseconds(c.LockTimeout)
 	params["statement_timeout"] = milliseconds(c.StatementTimeout)
 	params["idle_in_transaction_session_timeout"] = milliseconds(c.IdleInTransactionTimeout)
+	if c.ByIndex {
+		params["enable_seqscan"] = "off"
+		params["jit"] = "off" // it goes by the cost, to which a scan that cannot be avoided then adds ten billions
+	}
 	params["tcp_user_timeout"] = milliseconds(c.TCPUserTimeout)
 	if c.Role != "" {
 		params["role"] = c.Role

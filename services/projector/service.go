@@ -54,6 +54,7 @@ func (c Config) withDefaults() Config {
 	if c.Database.ConnsMax == 0 {
 		c.Database.ConnsMax = databaseConnsMax
 	}
+	c.Database.ByIndex = true
 	return c
 }
 
