@@ -60,6 +60,9 @@ func Dial(cfg ClientConfig, extra ...grpc.DialOption) (*grpc.ClientConn, error) 
 		grpc.WithChainUnaryInterceptor(cfg.unary),
 		grpc.WithChainStreamInterceptor(cfg.stream),
 		grpc.WithDefaultServiceConfig(serviceConfig),
+		// Names are not asked for a configuration of their own (a TXT record): ours holds, and where no name server answers,
+		// as in a network of containers that leads nowhere, each connection would wait for the question to time out.
+		grpc.WithDisableServiceConfig(),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(cfg.MessageBytesMax)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
 	}, extra...)
