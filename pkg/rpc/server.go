@@ -28,6 +28,9 @@ type ServerConfig struct {
 	DeadlineMin time.Duration
 	// MessageBytesMax is the largest message that is taken; default 8 MiB.
 	MessageBytesMax int
+	// WorkersMin is how many goroutines are kept for calls, so that most find a stack that is large enough already; more
+	// calls at a time get goroutines of their own. Default 64.
+	WorkersMin uint32
 	// StopGrace is how long running calls may take once the server is told to stop; default 10 s.
 	StopGrace time.Duration
 	// KeepaliveMin is how often, at most, clients may ping; default 10 s.
@@ -40,6 +43,7 @@ func (c ServerConfig) withDefaults() ServerConfig {
 	setDefault(&c.DeadlineDefault, 15*time.Second)
 	setDefault(&c.DeadlineMin, 2*time.Millisecond)
 	setDefault(&c.MessageBytesMax, 8<<20)
+	setDefault(&c.WorkersMin, 64)
 	setDefault(&c.StopGrace, 10*time.Second)
 	setDefault(&c.KeepaliveMin, 10*time.Second)
 	return c
@@ -74,6 +78,7 @@ func NewServer(logger *slog.Logger, c clock.Clock, auth Authenticator, cfg Serve
 		grpc.ChainUnaryInterceptor(s.chain.unary),
 		grpc.ChainStreamInterceptor(s.chain.stream),
 		grpc.MaxRecvMsgSize(cfg.MessageBytesMax),
+		grpc.NumStreamWorkers(cfg.WorkersMin),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: cfg.KeepaliveMin, PermitWithoutStream: true}),
 	}
 	if cfg.TLS != nil {

@@ -22,6 +22,7 @@ var patternTexts = map[string]string{
 	`^(tenant|account|strategy|position|order):[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`: `must be a stream key: tenant, account, strategy, position or order, a colon, and a UUID in lower case`,
 	`^[0-7][0-9A-HJKMNP-TV-Z]{25}$`:   `must be an event id: a ULID of 26 characters in upper case`,
 	`^[A-Z][A-Z_]{2,63}$`:             `must be an event type such as ORDER_SUBMITTED`,
+	`^[0-9a-f]{64}$`:                  `must be a hash: 64 hexadecimal digits in lower case`,
 	`^[a-z_]{1,63}$`:                  `must be a table's name`,
 	`^[0-9]{4}-[0-9]{2}(-[0-9]{2})?$`: `must be a day such as 2026-11-23 or a month such as 2026-11`,
 }

@@ -45,7 +45,7 @@ type stage struct {
 	tokens  string
 }
 
-func listen(t *testing.T) net.Listener {
+func listen(t testing.TB) net.Listener {
 	t.Helper()
 	var config net.ListenConfig
 	l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -124,7 +124,7 @@ func of(payload proto.Message) *eventlogv1.AppendRequest {
 }
 
 // ofFact is the append of a fact, named by its identity.
-func ofFact(t *testing.T, payload proto.Message) *eventlogv1.AppendRequest {
+func ofFact(t testing.TB, payload proto.Message) *eventlogv1.AppendRequest {
 	t.Helper()
 	r := of(payload)
 	id, err := event.Identity(payload)
