@@ -22,6 +22,7 @@ const (
 	ReasonCommitUncertain  = "COMMIT_UNCERTAIN"
 	ReasonDuplicateRow     = "DUPLICATE_ROW"
 	ReasonConstraint       = "CONSTRAINT"
+	ReasonPartitionMissing = "PARTITION_MISSING"
 	ReasonValue            = "VALUE_NOT_STORABLE"
 	ReasonPrivilege        = "DATABASE_PRIVILEGE"
 	ReasonRowNotFound      = "ROW_NOT_FOUND"
@@ -39,6 +40,7 @@ const (
 	stateQueryCanceled        = "57014"
 	stateUniqueViolation      = "23505"
 	stateExclusionViolation   = "23P01"
+	stateCheckViolation       = "23514"
 	stateInsufficientPriv     = "42501"
 	stateReadOnlyTransaction  = "25006"
 	stateIdleInTransaction    = "25P03"
@@ -106,6 +108,11 @@ func fromServer(err error, pgErr *pgconn.PgError, constraints []Constraint) erro
 		return unavailable(err, ReasonUnavailable, "the database is read-only")
 	case stateUniqueViolation, stateExclusionViolation:
 		return fault.Wrap(err, fault.Duplicate, ReasonDuplicateRow, "it exists already")
+	case stateCheckViolation:
+		// A row that no partition takes is told as a check without a name.
+		if pgErr.ConstraintName == "" {
+			return unavailable(err, ReasonPartitionMissing, "the month has no partition")
+		}
 	case stateInsufficientPriv:
 		return fault.Wrap(err, fault.Denied, ReasonPrivilege, "the database does not allow it")
 	}

@@ -22,7 +22,7 @@ func TestFault_ByState(t *testing.T) {
 		"40001": fault.Unavailable, "40P01": fault.Unavailable, "55P03": fault.Unavailable, "57014": fault.Unavailable,
 		"57P01": fault.Unavailable, "57P03": fault.Unavailable, "53300": fault.Unavailable, "53100": fault.Unavailable,
 		"08006": fault.Unavailable, "25P03": fault.Unavailable, "25006": fault.Unavailable, "58030": fault.Unavailable,
-		"23505": fault.Duplicate, "23P01": fault.Duplicate, "23502": fault.Invalid, "23503": fault.Invalid, "23514": fault.Invalid,
+		"23505": fault.Duplicate, "23P01": fault.Duplicate, "23502": fault.Invalid, "23503": fault.Invalid, "23514": fault.Unavailable,
 		"22003": fault.Invalid, "22P02": fault.Invalid, "22021": fault.Invalid,
 		"42501": fault.Denied, "XX001": fault.Corrupt, "XX002": fault.Corrupt,
 		"42P01": fault.Unknown, "42601": fault.Unknown, "P0001": fault.Unknown, "": fault.Unknown,

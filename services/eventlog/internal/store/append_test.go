@@ -234,7 +234,7 @@ func TestStore_Append_finds_the_culprit(t *testing.T) {
 create function refuse() returns trigger language plpgsql as $$
 begin
     if new.payload::jsonb ->> 'free' = '13' then
-        raise exception 'thirteen' using errcode = 'check_violation';
+        raise exception 'thirteen' using errcode = 'check_violation', constraint = 'thirteen';
     end if;
     return new;
 end $$;
@@ -318,6 +318,18 @@ func TestStore_Append_tells_of_commits(t *testing.T) {
 	require.Len(t, told, 6)
 	require.Equal(t, log.TenantID, told[5].Tenant)
 	require.EqualValues(t, 6, told[5].Position)
+}
+
+// TestStore_Append_without_a_month takes this month's partition away.
+func TestStore_Append_without_a_month(t *testing.T) {
+	t.Parallel()
+	b := setup(t, store.Config{})
+	log := begun(t, b.Store)
+	month := partition(t, b)
+	b.exec(t, "alter table event_log detach partition "+month)
+	result := one(t, b.Store, requestOf(t, b.Store, log.Next(sample(log, "x", "1"))))
+	require.True(t, fault.Is(result.Err, fault.Unavailable), "%v", result.Err)
+	require.Equal(t, "PARTITION_MISSING", fault.ReasonOf(result.Err))
 }
 
 // TestLaw10_nobody_changes_history tries to, as the service's role and as the owner of the tables.
