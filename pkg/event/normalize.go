@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -134,7 +135,8 @@ func identityText(m protoreflect.Message, f *fieldPlan, d *Descriptor) (string, 
 }
 
 // MakeStorable mends text that a venue sent and that cannot be stored, at every depth: NUL and invalid UTF-8 become
-// U+FFFD, and text beyond limit bytes is cut. It says whether it changed anything.
+// U+FFFD, and text beyond limit bytes, or beyond what the contract lets the field have, is cut. It says whether it changed
+// anything.
 func MakeStorable(m proto.Message, limit int) bool {
 	return mend(m.ProtoReflect(), limit)
 }
@@ -150,7 +152,7 @@ func mend(m protoreflect.Message, limit int) bool {
 		case f.Kind() == protoreflect.MessageKind:
 			changed = mend(v.Message(), limit) || changed
 		case f.Kind() == protoreflect.StringKind:
-			if text := storable(v.String(), limit); text != v.String() {
+			if text := storable(v.String(), bound(f, limit)); text != v.String() {
 				m.Set(f, protoreflect.ValueOfString(text))
 				changed = true
 			}
@@ -188,6 +190,15 @@ func mendMap(m protoreflect.Map, limit int) bool {
 		return true
 	})
 	return changed
+}
+
+// bound is the most bytes of a field: as many as the contract allows characters, if that is less than limit.
+func bound(f protoreflect.FieldDescriptor, limit int) int {
+	rules, _ := proto.GetExtension(f.Options(), validate.E_Field).(*validate.FieldRules)
+	if most := rules.GetString().GetMaxLen(); most > 0 && most < uint64(limit) {
+		return int(most)
+	}
+	return limit
 }
 
 // storable mends one text.

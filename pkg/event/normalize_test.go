@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"buf.build/go/protovalidate"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
@@ -315,6 +316,28 @@ func TestIdempotencyKey_tells_types_apart(t *testing.T) {
 		key := event.IdempotencyKey(tenant, "account:"+account.String(), command, normalized)
 		require.NotContains(t, seen, key, "%s and %s", descriptor.Type, seen[key])
 		seen[key] = descriptor.Type
+	}
+}
+
+// TestMakeStorable_bound cuts text to what the contract lets its field have, so that a report with an overlong text is
+// shorter, and not refused.
+func TestMakeStorable_bound(t *testing.T) {
+	t.Parallel()
+	validator, err := protovalidate.New()
+	require.NoError(t, err)
+	long := strings.Repeat("é", 5000)
+	for _, m := range []proto.Message{
+		&eventv1.OrderExpired{
+			OrderId: uuid.NewString(), AccountId: uuid.NewString(), Symbol: "BTCUSDT", ExchangeStatus: "EXPIRED",
+			ExpiryReason: long, CumFilledQuantity: "0", Source: eventv1.Source_SOURCE_WS,
+		},
+		&eventv1.ExchangeDisconnected{
+			AccountId: uuid.NewString(), Channel: eventv1.Channel_CHANNEL_REST, ConnectionId: "c", Reason: long,
+		},
+	} {
+		require.Error(t, validator.Validate(m))
+		require.True(t, event.MakeStorable(m, 512))
+		require.NoError(t, validator.Validate(m))
 	}
 }
 
