@@ -251,7 +251,7 @@ func TestLedger_text_of_venues_is_made_storable(t *testing.T) {
 	require.LessOrEqual(t, len(*order.RejectReason), 2<<10)
 	told := d.book.records[len(d.book.records)-1].Message.(*eventv1.DiscrepancyDetected)
 	require.Equal(t, map[string]string{"reason": "4004 bytes, 1 NUL"}, told.GetActual())
-	require.Equal(t, map[string]string{"reason": "at most 2048 bytes of UTF-8 without NUL"}, told.GetExpected())
+	require.Equal(t, map[string]string{"reason": "UTF-8 without NUL, no longer than the field may be"}, told.GetExpected())
 	row := rowOf[projection.Discrepancy](t, d.book, projection.DiscrepancyKey(uuid.MustParse(told.GetDiscrepancyId())))
 	require.False(t, row.IsOpen) // There is nothing left to do.
 	require.Equal(t, "info", row.Severity)
@@ -263,7 +263,7 @@ func TestLedger_text_of_venues_is_made_storable(t *testing.T) {
 	}
 	answer = d.book.one(t, request(t, draft(d.Log, "failed", failed)))
 	require.Len(t, answer.RaisedEntries(), 1)
-	require.Len(t, d.book.records[answer.FirstPosition-1].Message.(*eventv1.ExchangeRequestFailed).GetMessage(), 2<<10)
+	require.Len(t, d.book.records[answer.FirstPosition-1].Message.(*eventv1.ExchangeRequestFailed).GetMessage(), 512)
 	d.book.requireSound(t)
 }
 

@@ -53,7 +53,7 @@ const mendedKind = "unstorable_text"
 func (t *trial) mended(p *prepared, record *Record) notice {
 	expected := make(map[string]string, len(p.mended))
 	for field := range p.mended {
-		expected[field] = fmt.Sprintf("at most %d bytes of UTF-8 without NUL", t.ledger.limits.TextBytesMax)
+		expected[field] = "UTF-8 without NUL, no longer than the field may be"
 	}
 	message := projection.Anomaly{
 		Kind: eventv1.DiscrepancyKind_DISCREPANCY_KIND_STATUS_MISMATCH, Severity: eventv1.Severity_SEVERITY_INFO,
