@@ -81,24 +81,36 @@ func clear(s State) (waiting bool, steps []Step) {
 	return waiting, append(steps, cancels(s)...)
 }
 
-// exit intends to leave what is open now. It is caused by whatever came last before the way was clear: the trigger, or
-// the end of the last order in the way; so the next exit after a failed one is caused by that failure.
+// exit intends to leave what is open now. It is caused by the trigger, or by the end of the exit before it that did not
+// leave all; so whoever looks for what came of a command to close finds the exit, whatever had to be cleared away first.
+// It is named by whatever came last before the way was clear, the end of an order in the way too.
 func exit(s State) []Step {
 	cause := s.History.ExitTriggered
+	last := cause
 	for i := range s.Intents {
-		if s.Intents[i].OrderID != "" {
-			cause = latest(cause, s.History.Order(s.Intents[i].OrderID).Ended)
+		if s.Intents[i].OrderID == "" {
+			continue
+		}
+		ended := s.History.Order(s.Intents[i].OrderID).Ended
+		last = latest(last, ended)
+		if s.Intents[i].Type == exitIntent {
+			cause = latest(cause, ended)
 		}
 	}
 	quantity := exitQuantity(s)
-	if cause == nil || !quantity.IsPositive() {
+	if last == nil || !quantity.IsPositive() {
 		return nil
 	}
+	if cause == nil {
+		cause = last
+	}
 	const name = "exit"
-	intent := newIntent(s, cause.EventID, name, exitIntent)
+	intent := newIntent(s, last.EventID, name, exitIntent)
 	intent.Side, intent.OrderType = exitSide(s.Position.Side), eventv1.OrderType_ORDER_TYPE_MARKET
 	intent.Quantity, intent.Reason = quantity.String(), event.EnumText(s.History.ExitReason)
-	return []Step{holdBack(s, exitIntent, decide(name, *cause, event.Wrap(intent), s.MarketTime))}
+	step := decide(name, *cause, event.Wrap(intent), s.MarketTime)
+	step.Key = last.EventID
+	return []Step{holdBack(s, exitIntent, step)}
 }
 
 // closePosition settles a position of which only dust is left.

@@ -29,8 +29,9 @@ type Step struct {
 	Name string
 	// Cause is the event that made it due; a Decide is caused by it.
 	Cause Cause
-	// Key is the event whose id, with Name, makes the command id of a Decide. It is the cause, but for a cancel: that is
-	// keyed by the intent of the order it is for, so that an order is canceled once whatever the reason.
+	// Key is the event whose id, with Name, makes the command id of a Decide. It is the cause, but for two: a cancel is keyed
+	// by the intent of the order it is for, so that an order is canceled once whatever the reason, and an exit by the last
+	// thing that was cleared out of its way.
 	Key string
 	// Payload and OccurredAt are what a Decide appends.
 	Payload    *eventv1.Payload
