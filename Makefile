@@ -34,6 +34,8 @@ PROTOVALIDATE := $(BUILD)/protovalidate/.$(PROTOVALIDATE_VERSION)
 MARKET_DATA ?= auto
 DATA_DIR ?=
 TEST_TIMEOUT ?= 12m
+SIZE ?=
+BENCH_FLAGS ?=
 ROBSON_MARKET_DATA ?= $(wildcard $(CURDIR)/../shared/data)
 export ROBSON_MARKET_DATA
 
@@ -104,8 +106,8 @@ test/fast: RACE :=
 test/fast: test ## The same without the race detector
 
 .PHONY: bench
-bench: build postgres ## Append rate and latency through gRPC
-	@(cd test && ROBSON_BINARY=$(ROBSON) go test -run '^$$' -bench . -benchtime 5s ./...)
+bench: build postgres ## Measure appends, beside raw SQL in the same run (SIZE=10m: a log of ten million events; BENCH_FLAGS=-help)
+	@(cd test && ROBSON_BINARY=$(ROBSON) go run ./bench -result-dir $(BUILD)/bench $(if $(SIZE),-size $(SIZE)) $(BENCH_FLAGS))
 
 ##@ Check
 .PHONY: check

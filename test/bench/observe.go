@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// usage is what has been used so far; the difference of two is what a load has used.
+type usage struct {
+	robson, postgres, bench time.Duration
+	wal, disk               int64
+}
+
+// minus is what was used between two looks.
+func (u usage) minus(before usage) usage {
+	return usage{
+		robson: u.robson - before.robson, postgres: u.postgres - before.postgres, bench: u.bench - before.bench,
+		wal: u.wal - before.wal, disk: u.disk - before.disk,
+	}
+}
+
+// plus adds up rounds.
+func (u usage) plus(other usage) usage {
+	return usage{
+		robson: u.robson + other.robson, postgres: u.postgres + other.postgres, bench: u.bench + other.bench,
+		wal: u.wal + other.wal, disk: u.disk + other.disk,
+	}
+}
+
+// observer looks at processes and at a database.
+type observer struct {
+	conn *pgx.Conn
+	// servicePID is the event log's process; 0: none is under load.
+	servicePID int
+	// postgresPID is PostgreSQL's first process; 0: it runs elsewhere.
+	postgresPID int
+}
+
+// diskUse is the size of the database's tables with all that belongs to them.
+const diskUse = `
+select pg_current_wal_insert_lsn() - '0/0'::pg_lsn,
+    (select coalesce(sum(pg_total_relation_size(oid)), 0) from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace)::bigint`
+
+// look tells what has been used so far.
+func (o *observer) look(ctx context.Context) (usage, error) {
+	var u usage
+	var wal float64
+	if err := o.conn.QueryRow(ctx, diskUse).Scan(&wal, &u.disk); err != nil {
+		return u, fmt.Errorf("look at WAL and disk: %w", err)
+	}
+	u.wal = int64(wal)
+	var err error
+	if o.servicePID != 0 {
+		if u.robson, err = cpuOf(o.servicePID, false); err != nil {
+			return u, err
+		}
+	}
+	if o.postgresPID != 0 {
+		if u.postgres, err = cpuOf(o.postgresPID, true); err != nil {
+			return u, err
+		}
+	}
+	u.bench, err = cpuOf(os.Getpid(), false)
+	return u, err
+}
+
+// load is one thing that is measured.
+type load struct {
+	// name is for programs and for -only, title for people.
+	name, title string
+	// callers is how many work at a time, for the table.
+	callers int
+	run     func(ctx context.Context, d time.Duration) (*tally, error)
+	observer
+}
+
+// outcome is what a load came to in all its rounds.
+type outcome struct {
+	load *load
+	// rates are the rounds' events a second.
+	rates []float64
+	total tally
+	used  usage
+}
+
+// warmUp is how long a load runs unmeasured before its first round: connections are made, statements prepared, caches filled.
+const warmUp = 700 * time.Millisecond
+
+// measure runs loads in turn, so that a machine that changes its speed changes it for all.
+func measure(ctx context.Context, loads []*load, rounds int, d time.Duration, progress func(format string, args ...any)) ([]*outcome, error) {
+	outcomes := make([]*outcome, len(loads))
+	for i, l := range loads {
+		outcomes[i] = &outcome{load: l}
+	}
+	for round := range rounds {
+		for _, o := range outcomes {
+			if round == 0 {
+				if _, err := o.load.run(ctx, warmUp); err != nil {
+					return nil, fmt.Errorf("%s: %w", o.load.name, err)
+				}
+			}
+			if err := o.round(ctx, d); err != nil {
+				return nil, fmt.Errorf("%s: %w", o.load.name, err)
+			}
+			progress("round %d/%d  %-24s %9.0f events/s  p99 %s\n", round+1, rounds, o.load.name, o.rates[round], milliseconds(o.total.latency.quantile(0.99)))
+		}
+	}
+	return outcomes, nil
+}
+
+// round runs the load once more.
+func (o *outcome) round(ctx context.Context, d time.Duration) error {
+	before, err := o.load.look(ctx)
+	if err != nil {
+		return err
+	}
+	t, err := o.load.run(ctx, d)
+	if err != nil {
+		return err
+	}
+	after, err := o.load.look(ctx)
+	if err != nil {
+		return err
+	}
+	o.rates = append(o.rates, t.rate())
+	o.total.merge(t)
+	o.total.elapsed += t.elapsed
+	o.used = o.used.plus(after.minus(before))
+	return nil
+}
+
+// perEvent divides what was used by the events.
+func (o *outcome) perEvent(amount float64) float64 {
+	if o.total.events == 0 {
+		return 0
+	}
+	return amount / float64(o.total.events)
+}
