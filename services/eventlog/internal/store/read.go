@@ -59,9 +59,14 @@ func (s *Store) readSnapshot(ctx context.Context, tenant uuid.UUID, queue func(*
 func (s *Store) Head(ctx context.Context, tenant uuid.UUID) (Head, error) {
 	head, err := s.readSnapshot(ctx, tenant, nil)
 	if err == nil && !head.exists {
-		return Head{}, fault.New(fault.NotFound, "TENANT_NOT_FOUND", "tenant %s has no log", tenant).With("tenant_id", tenant.String())
+		return Head{}, noLog(tenant)
 	}
 	return head, err
+}
+
+// noLog is the answer about a tenant that has none.
+func noLog(tenant uuid.UUID) error {
+	return fault.New(fault.NotFound, "TENANT_NOT_FOUND", "tenant %s has no log", tenant).With("tenant_id", tenant.String())
 }
 
 // Event finds an event by its id; NotFound if the tenant has none such.

@@ -25,13 +25,15 @@ type Config struct {
 	// AppendTimeout bounds an append with all its tries; default 20 s.
 	AppendTimeout time.Duration
 	// CacheRowsMax is how many rows and heads of streams are kept in memory of all logs together, CacheTenantRowsMax of one;
-	// a log that has more is read anew. Defaults 100 000 and 5 000, some 1 kB each.
+	// a log that has more is read anew. Defaults 60 000 and 5 000, some 1 kB each.
 	CacheRowsMax, CacheTenantRowsMax int
 	// OnCommit is told of each log that a transaction of this process made longer, before the senders are answered; of two
 	// transactions at a time in any order, so the greatest position counts. It must not block. Nil: nobody.
 	OnCommit func(Committed)
 	// Reads bound reads.
 	Reads ReadLimits
+	// Verify bounds verifications of logs.
+	Verify VerifyLimits
 	// PartitionsAhead is how many months after this one have a partition made; default 3.
 	PartitionsAhead int
 	// PartitionsEvery is how often months are looked after; default 1 h.
@@ -47,6 +49,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Reads, err = c.Reads.withDefaults(); err != nil {
 		return c, err
 	}
+	if c.Verify, err = c.Verify.withDefaults(); err != nil {
+		return c, err
+	}
 	if c.RoundsMax == 0 {
 		c.RoundsMax = 8
 	}
@@ -60,7 +65,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.AppendTimeout = 20 * time.Second
 	}
 	if c.CacheRowsMax == 0 {
-		c.CacheRowsMax = 100_000
+		c.CacheRowsMax = 60_000
 	}
 	if c.CacheTenantRowsMax == 0 {
 		c.CacheTenantRowsMax = 5_000
@@ -93,6 +98,8 @@ type Store struct {
 
 	caches  *caches
 	metrics metrics
+
+	verifying verifying
 }
 
 // New makes a store on a pool that acts as robson_eventlog, which the caller closes.

@@ -12,6 +12,7 @@ import (
 	"github.com/robson/robson/pkg/event"
 	"github.com/robson/robson/pkg/projection"
 	"github.com/robson/robson/pkg/projection/projectiontest"
+	"github.com/robson/robson/services/eventlog/internal/intake"
 )
 
 // Random is a random history of legal events, the same for the same seed.
@@ -32,6 +33,7 @@ func (l *Log) Write(ctx context.Context, history []projection.Event, rng *rand.R
 	for i := range traces {
 		traces[i] = uuid.New()
 	}
+	var receipts []*intake.Receipt
 	for len(history) > 0 {
 		count := min(1+rng.IntN(4), len(history))
 		c := Command{Trace: traces[rng.IntN(len(traces))], Digest: [32]byte{byte(len(l.Receipts))}}
@@ -49,9 +51,11 @@ func (l *Log) Write(ctx context.Context, history []projection.Event, rng *rand.R
 			c.Events = append(c.Events, Event{Stream: stream, Payload: e.Payload, CausedBy: rng.IntN(i + 1)})
 		}
 		c.Raised = rng.IntN(count)
-		if _, err := l.Append(ctx, c); err != nil {
+		receipt, err := l.take(c)
+		if err != nil {
 			return err
 		}
+		receipts = append(receipts, receipt)
 		history = history[count:]
 		switch rng.IntN(8) {
 		case 0, 1:
@@ -61,5 +65,5 @@ func (l *Log) Write(ctx context.Context, history []projection.Event, rng *rand.R
 			l.Now = l.Now.Add(time.Duration(rng.IntN(2_000_000)) * time.Microsecond)
 		}
 	}
-	return nil
+	return l.write(ctx, receipts...)
 }

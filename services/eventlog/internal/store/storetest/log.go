@@ -67,6 +67,15 @@ type Event struct {
 
 // Append appends a command at Now.
 func (l *Log) Append(ctx context.Context, c Command) (*intake.Receipt, error) {
+	receipt, err := l.take(c)
+	if err != nil {
+		return nil, err
+	}
+	return receipt, l.write(ctx, receipt)
+}
+
+// take makes the events of a command and its receipt, and writes nothing yet.
+func (l *Log) take(c Command) (*intake.Receipt, error) {
 	if c.ID == uuid.Nil {
 		c.ID = uuid.New()
 	}
@@ -84,9 +93,6 @@ func (l *Log) Append(ctx context.Context, c Command) (*intake.Receipt, error) {
 		l.Records = append(l.Records, record)
 		l.Subjects = append(l.Subjects, event.SubjectsOf(c.Events[i].Stream, c.Events[i].Payload))
 		receipt.Entries = append(receipt.Entries, intake.Entry{EventID: record.EventID, Stream: c.Events[i].Stream, Seq: record.Seq, Type: record.Type})
-	}
-	if err := l.write(ctx, receipt); err != nil {
-		return nil, err
 	}
 	l.Receipts = append(l.Receipts, receipt)
 	return receipt, nil
@@ -136,48 +142,74 @@ var eventColumns = []string{
 	"idempotency_key", "prev_hash", "hash", "payload",
 }
 
-// write puts the events of a receipt, and what goes with them, into the database.
-func (l *Log) write(ctx context.Context, receipt *intake.Receipt) error {
-	if err := l.ensureMonth(ctx, receipt.IngestedAt); err != nil {
-		return err
+// write puts the events of the last receipts, and what goes with them, into the database.
+func (l *Log) write(ctx context.Context, receipts ...*intake.Receipt) error {
+	if len(receipts) == 0 {
+		return nil
 	}
-	first := int(receipt.FirstPosition) - 1
-	rows := make([][]any, 0, len(receipt.Entries))
+	first := int(receipts[0].FirstPosition) - 1
+	rows := make([][]any, 0, len(l.Records)-first)
 	for i := first; i < len(l.Records); i++ {
 		r, s := &l.Records[i], l.Subjects[i]
-		rows = append(rows, []any{
-			r.TenantID, uuid.UUID(r.EventID), r.Position, r.Seq, r.OccurredAt, r.IngestedAt, r.TraceID, r.CommandID, optional(uuid.UUID(r.CausationID)), optional(r.WorkflowID),
-			optional(s.AccountID), optional(s.StrategyID), optional(s.PositionID), optional(s.OrderID), r.SchemaVersion, r.StreamKey, string(r.Type),
-			event.EnumText(r.ActorType), r.ActorID, r.IdempotencyKey[:], r.PrevHash[:], r.Hash[:], r.Payload,
-		})
+		if err := l.ensureMonth(ctx, r.IngestedAt); err != nil {
+			return err
+		}
+		rows = append(rows, eventRow(r, s))
 	}
 	last := &l.Records[len(l.Records)-1]
 	err := postgres.InTx(ctx, l.pool, postgres.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		if _, err := tx.CopyFrom(ctx, pgx.Identifier{"event_log"}, eventColumns, pgx.CopyFromRows(rows)); err != nil {
 			return fmt.Errorf("copy events: %w", err)
 		}
+		if err := l.head(ctx, tx, last); err != nil {
+			return err
+		}
 		batch := &pgx.Batch{}
-		batch.Queue(`
-insert into tenant_log (tenant_id, last_position, last_event_id, last_ingested_at, last_hash, generation, rules_version)
-values ($1, $2, $3, $4, $5, 1, $6)
-on conflict (tenant_id) do update set last_position = excluded.last_position, last_event_id = excluded.last_event_id,
-    last_ingested_at = excluded.last_ingested_at, last_hash = excluded.last_hash`,
-			l.Tenant, last.Position, uuid.UUID(last.EventID), last.IngestedAt, last.Hash[:], projection.RulesVersion)
-		batch.Queue(`
-insert into commands (tenant_id, command_id, first_position, ingested_at, event_count, raised_count, request_digest, receipt)
-values ($1, $2, $3, $4, $5, $6, $7, $8)`, l.Tenant, receipt.Command, receipt.FirstPosition, receipt.IngestedAt,
-			len(receipt.Entries), receipt.Raised, receipt.Digest[:], intake.EncodeEntries(receipt.Entries))
-		for i := range receipt.Entries {
-			e := &receipt.Entries[i]
-			batch.Queue(`
-insert into stream_state (tenant_id, stream_key, last_seq, last_position) values ($1, $2, $3, $4)
-on conflict (tenant_id, stream_key) do update set last_seq = excluded.last_seq, last_position = excluded.last_position`,
-				l.Tenant, e.Stream.String(), e.Seq, receipt.FirstPosition+int64(i))
+		for _, receipt := range receipts {
+			l.queue(batch, receipt)
 		}
 		return tx.SendBatch(ctx, batch).Close()
 	})
 	if err != nil {
-		return fmt.Errorf("write the events from position %d: %w", receipt.FirstPosition, err)
+		return fmt.Errorf("write the events from position %d: %w", first+1, err)
+	}
+	return nil
+}
+
+// queue writes a receipt and the heads of its streams.
+func (l *Log) queue(batch *pgx.Batch, receipt *intake.Receipt) {
+	batch.Queue(`
+insert into commands (tenant_id, command_id, first_position, ingested_at, event_count, raised_count, request_digest, receipt)
+values ($1, $2, $3, $4, $5, $6, $7, $8)`, l.Tenant, receipt.Command, receipt.FirstPosition, receipt.IngestedAt,
+		len(receipt.Entries), receipt.Raised, receipt.Digest[:], intake.EncodeEntries(receipt.Entries))
+	for i := range receipt.Entries {
+		e := &receipt.Entries[i]
+		batch.Queue(`
+insert into stream_state (tenant_id, stream_key, last_seq, last_position) values ($1, $2, $3, $4)
+on conflict (tenant_id, stream_key) do update set last_seq = excluded.last_seq, last_position = excluded.last_position`,
+			l.Tenant, e.Stream.String(), e.Seq, receipt.FirstPosition+int64(i))
+	}
+}
+
+// eventRow is a row of event_log, as eventColumns has its columns.
+func eventRow(r *event.Record, s event.Subjects) []any {
+	return []any{
+		r.TenantID, uuid.UUID(r.EventID), r.Position, r.Seq, r.OccurredAt, r.IngestedAt, r.TraceID, r.CommandID, optional(uuid.UUID(r.CausationID)), optional(r.WorkflowID),
+		optional(s.AccountID), optional(s.StrategyID), optional(s.PositionID), optional(s.OrderID), r.SchemaVersion, r.StreamKey, string(r.Type),
+		event.EnumText(r.ActorType), r.ActorID, r.IdempotencyKey[:], r.PrevHash[:], r.Hash[:], r.Payload,
+	}
+}
+
+// head makes an event the log's last.
+func (l *Log) head(ctx context.Context, tx pgx.Tx, last *event.Record) error {
+	_, err := tx.Exec(ctx, `
+insert into tenant_log (tenant_id, last_position, last_event_id, last_ingested_at, last_hash, generation, rules_version)
+values ($1, $2, $3, $4, $5, 1, $6)
+on conflict (tenant_id) do update set last_position = excluded.last_position, last_event_id = excluded.last_event_id,
+    last_ingested_at = excluded.last_ingested_at, last_hash = excluded.last_hash`,
+		l.Tenant, last.Position, uuid.UUID(last.EventID), last.IngestedAt, last.Hash[:], projection.RulesVersion)
+	if err != nil {
+		return fmt.Errorf("write head: %w", err)
 	}
 	return nil
 }
