@@ -81,6 +81,7 @@ func setup(t *testing.T, cfg subscription.Config) *testBundle {
 	require.NoError(t, err)
 	eventlogv1.RegisterReadServiceServer(s, NewRead(b.store, b.hub))
 	eventlogv1.RegisterWorkerServiceServer(s, NewWorker(b.store))
+	eventlogv1.RegisterAuditServiceServer(s, NewAudit(clock.System(), b.store, nil))
 	listener := bufconn.Listen(1 << 16)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
