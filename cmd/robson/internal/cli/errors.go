@@ -19,6 +19,7 @@ const (
 	exitRefused     = 3
 	exitConflict    = 4
 	exitUnavailable = 5
+	exitBroken      = 6
 )
 
 // refusedError is a command that the risk gates refused: an outcome, recorded, and printed already.
@@ -32,6 +33,7 @@ func (e refusedError) Error() string {
 func exitCode(err error) int {
 	var usage usageError
 	var refused refusedError
+	var broken brokenError
 	switch {
 	case err == nil:
 		return exitOK
@@ -39,6 +41,8 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &refused), fault.Is(err, fault.Refused):
 		return exitRefused
+	case errors.As(err, &broken):
+		return exitBroken
 	case fault.Is(err, fault.Conflict), fault.Is(err, fault.Duplicate):
 		return exitConflict
 	case fault.Is(err, fault.Unavailable), fault.Is(err, fault.Exhausted), fault.Is(err, fault.Stale):

@@ -71,7 +71,7 @@ func start(t *testing.T) *services {
 	return s
 }
 
-// answer gives the next answers of a method: messages, or errors. The last one stays.
+// answer gives the next answers of a method: messages, lists of them for a stream, or errors. The last one stays.
 func (s *services) answer(method string, answers ...any) *services {
 	s.answers[method] = answers
 	return s
@@ -120,6 +120,14 @@ func (s *services) handle(_ any, stream grpc.ServerStream) error {
 	}
 	if err, failed := answers[0].(error); failed {
 		return rpc.Status(err).Err()
+	}
+	if many, streamed := answers[0].([]any); streamed {
+		for _, message := range many {
+			if err := stream.SendMsg(message); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	return stream.SendMsg(answers[0])
 }

@@ -41,7 +41,7 @@ func rootCommand(app *App) *cobra.Command {
 		"and positions, orders, balances and risk as the fold of that log.\n\n" +
 		"Start a stack with `robson up`; see the whole life of an order with `robson demo`.\n" +
 		"Where a stack is and how to run one can also be said by variables: --data-dir is ROBSON_DATA_DIR.\n\n" +
-		"Exit status: 0 done, 1 failed, 2 bad input, 3 refused by a rule, 4 conflict, 5 try again."
+		"Exit status: 0 done, 1 failed, 2 bad input, 3 refused by a rule, 4 conflict, 5 try again, 6 the log is broken."
 	root.Version = version()
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SilenceUsage, root.SilenceErrors = true, true
@@ -59,6 +59,7 @@ func rootCommand(app *App) *cobra.Command {
 	add(root, groupRun, runCommands(app))
 	add(root, groupTrade, tradingCommands(app))
 	add(root, groupLook, []*cobra.Command{eventsCommand(app)})
+	add(root, groupLook, auditCommands(app))
 	add(root, groupLook, resourceCommands(app))
 	add(root, groupSetUp, setUpCommands(app))
 	return root
