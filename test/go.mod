@@ -3,6 +3,7 @@ module github.com/robson/robson/test
 go 1.26.0
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/google/uuid v1.6.0
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/robson/robson/proto v0.0.0

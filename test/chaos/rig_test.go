@@ -1,0 +1,211 @@
+package chaos_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials/insecure"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+
+	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
+	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+	"github.com/robson/robson/test/internal/wire"
+)
+
+// The services for which the tests call, and the user for whom decisions are made.
+const (
+	asConnector = "connector"
+	asCommand   = "command"
+	asReplayer  = "replayer"
+	someUser    = "somebody"
+)
+
+// messageBytesMax lets a page of 1000 events through.
+const messageBytesMax = 64 << 20
+
+// rig is what is run: PostgreSQL, event logs, a projector, and the links between them.
+type rig struct {
+	binary, dir string
+	database    *database
+	replicas    []*replica
+	projector   *server
+}
+
+// server is one robson serve, with its own link to the database.
+type server struct {
+	rig     *rig
+	name    string
+	service string
+	address string
+	link    *link
+	conn    *grpc.ClientConn
+
+	mu      sync.Mutex
+	process *process
+}
+
+// replica is an event log.
+type replica struct {
+	*server
+	log  eventlogv1.AppendServiceClient
+	read eventlogv1.ReadServiceClient
+}
+
+// newRig starts everything; dir is where PostgreSQL's data goes.
+func newRig(t *testing.T, dir string, replicas int) *rig {
+	t.Helper()
+	ctx := t.Context()
+	r := &rig{binary: binary(t), dir: dir}
+	var err error
+	r.database, err = startDatabase(ctx, r.binary, dir)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("PostgreSQL said:\n%s", r.database.process.said())
+		}
+		require.NoError(t, r.database.stop())
+	})
+	require.NoError(t, r.writeTokens())
+	for i := range replicas {
+		s := r.serve(t, fmt.Sprintf("eventlog-%d", i+1), "eventlog")
+		r.replicas = append(r.replicas, &replica{server: s, log: eventlogv1.NewAppendServiceClient(s.conn), read: eventlogv1.NewReadServiceClient(s.conn)})
+	}
+	r.projector = r.serve(t, "projector", "projector")
+	for _, s := range r.servers() {
+		require.NoError(t, s.ready(ctx))
+	}
+	return r
+}
+
+// servers are all of them.
+func (r *rig) servers() []*server {
+	all := []*server{r.projector}
+	for _, replica := range r.replicas {
+		all = append(all, replica.server)
+	}
+	return all
+}
+
+// tokenOf is a token that stands for a service.
+func tokenOf(service string) string { return "chaos-" + service }
+
+func (r *rig) writeTokens() error {
+	var entries []map[string]string
+	for _, service := range []string{asConnector, asCommand, asReplayer} {
+		entries = append(entries, map[string]string{"sha256": fmt.Sprintf("%x", wire.Digest(tokenOf(service))), "service": service})
+	}
+	data, err := json.Marshal(map[string]any{"tokens": entries})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(r.tokens(), data, 0o600)
+}
+
+func (r *rig) tokens() string { return filepath.Join(r.dir, "tokens.json") }
+
+// serve starts a service behind a link of its own. It ends with the test, in order.
+func (r *rig) serve(t *testing.T, name, service string) *server {
+	t.Helper()
+	s := &server{rig: r, name: name, service: service}
+	var err error
+	s.link, err = newLink(t.Context(), r.database.url.Host)
+	require.NoError(t, err)
+	t.Cleanup(s.link.stop)
+	s.address, err = freeAddress(t.Context())
+	require.NoError(t, err)
+	// Connecting again must not wait for long: the tests are about what happens at once.
+	again := backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 200 * time.Millisecond}
+	s.conn, err = grpc.NewClient(s.address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: again, MinConnectTimeout: time.Second}),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(messageBytesMax)))
+	require.NoError(t, err)
+	require.NoError(t, s.start())
+	t.Cleanup(func() {
+		require.NoError(t, s.conn.Close())
+		if t.Failed() {
+			t.Logf("%s said:\n%s", s.name, s.process.said())
+		}
+		require.NoError(t, s.process.stop())
+	})
+	return s
+}
+
+// freeAddress is a port that nobody listens on now.
+func freeAddress(ctx context.Context) (string, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	return listener.Addr().String(), listener.Close()
+}
+
+// start runs the process.
+func (s *server) start() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := *s.rig.database.url
+	u.Host = s.link.address()
+	var err error
+	s.process, err = start(s.rig.dir, s.name, s.rig.binary, "serve", s.service, "--listen", s.address, "--database-url", u.String(),
+		"--token-file", s.rig.tokens(), "--log-level", "warn")
+	return err
+}
+
+// ready returns when the service serves. One that ended by itself, since there was no database when it started, is started
+// again, as whoever runs it would.
+func (s *server) ready(ctx context.Context) error {
+	health := healthv1.NewHealthClient(s.conn)
+	return await(ctx, s.name+" serves", readyMax, func() error {
+		if !s.process.running() {
+			said := s.process.said()
+			if err := s.start(); err != nil {
+				return err
+			}
+			return fmt.Errorf("it has ended:\n%s", said)
+		}
+		ctx, cancel := context.WithTimeout(ctx, callMax)
+		defer cancel()
+		answer, err := health.Check(ctx, &healthv1.HealthCheckRequest{})
+		if err == nil && answer.GetStatus() != healthv1.HealthCheckResponse_SERVING {
+			err = fmt.Errorf("its health is %s", answer.GetStatus())
+		}
+		return err
+	})
+}
+
+// restartDatabase starts PostgreSQL again and leads the links to it.
+func (r *rig) restartDatabase(ctx context.Context) error {
+	if err := r.database.restart(ctx); err != nil {
+		return err
+	}
+	for _, s := range r.servers() {
+		s.link.lead(r.database.url.Host)
+	}
+	return nil
+}
+
+// as is the context of a call that a service makes for a tenant; with user, on behalf of one.
+func as(ctx context.Context, service, tenant string, user bool) context.Context {
+	pairs := []string{"authorization", "Bearer " + tokenOf(service), "x-robson-tenant-id", tenant}
+	if user {
+		pairs = append(pairs, "x-robson-on-behalf-of", someUser)
+	}
+	return metadata.NewOutgoingContext(ctx, metadata.Pairs(pairs...))
+}
+
+// state is the projector's client.
+func (r *rig) state() projectorv1.StateServiceClient {
+	return projectorv1.NewStateServiceClient(r.projector.conn)
+}
