@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Makes the secrets of the compose stack, once: the database's password, a token for each service, and the owner's
-# token with a profile for the command line. What is there already stays. Nothing of it is ever committed.
+# Makes the secrets of the compose stack, once: a password for each login of the database, a token for each service,
+# and the owner's token with a profile for the command line. What is there already stays; without tokens.json all is
+# made anew, for the same tenant. Nothing of it is ever committed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly dir=${ROBSON_COMPOSE_DIR:-.data/compose}
 readonly services="command eventlog projector connector"
+readonly logins="robson robson_eventlog_login robson_projector_login" # see deploy/postgres/logins.sh
+readonly user=65532                                                    # whom the containers run as
 
 random() { od -An -N32 -tx1 /dev/urandom | tr -d ' \n'; }
 
@@ -19,27 +22,43 @@ new_uuid() {
   echo "${hex:0:8}-${hex:8:4}-4${hex:13:3}-8${hex:17:3}-${hex:20:12}"
 }
 
-# The directory is closed to others; its files are not, because a container's user is none of this machine's and a
-# secret is mounted as it is.
+# mounted writes standard input to a file that is mounted as it is: a container's user must be able to read it, and
+# nobody to write it. Only root can give it to the containers' group alone; for others' sake the directory is closed.
+mounted() {
+  rm -f "$dir/$1"
+  cat >"$dir/$1"
+  if [ "$(id -u)" = 0 ]; then
+    chown "0:$user" "$dir/$1"
+    chmod 0440 "$dir/$1"
+  else
+    chmod 0444 "$dir/$1"
+  fi
+}
+
+
 mkdir -p "$dir"
+umask 077
 chmod 0700 "$dir"
-umask 022
 
 if [ -e "$dir/tokens.json" ]; then
   echo "secrets are in $dir"
   exit 0
 fi
 
-password=$(random)
-printf '%s' "$password" >"$dir/postgres-password"
-printf 'postgres:5432:*:robson:%s\n' "$password" >"$dir/pgpass"
+printf '%s' "$(random)" | mounted postgres.password
+for login in $logins; do
+  password=$(random)
+  printf '%s' "$password" | mounted "$login.password"
+  printf 'postgres:5432:robson:%s:%s\n' "$login" "$password" | mounted "$login.pgpass"
+done
 
-tenant=$(new_uuid)
+[ -s "$dir/tenant-id" ] || new_uuid >"$dir/tenant-id"
+tenant=$(cat "$dir/tenant-id")
 owner="robson_$(random)"
 entries=""
 for service in $services; do
   token="robson_$(random)"
-  printf '%s' "$token" >"$dir/$service.token"
+  printf '%s' "$token" | mounted "$service.token"
   entries+="    {\"sha256\": \"$(printf '%s' "$token" | sha256)\", \"service\": \"$service\"},"$'\n'
 done
 cat >"$dir/client.json" <<JSON
@@ -54,9 +73,8 @@ cat >"$dir/client.json" <<JSON
   "tenant_id": "$tenant"
 }
 JSON
-chmod 0600 "$dir/client.json"
 # Written last: its presence says that all is there.
-cat >"$dir/tokens.json.new" <<JSON
+mounted tokens.json.new <<JSON
 {
   "tokens": [
 ${entries}    {"sha256": "$(printf '%s' "$owner" | sha256)", "subject": "owner", "tenants": {"$tenant": ["read", "trade", "operate", "audit"]}}

@@ -24,6 +24,6 @@ rm -rf "$work/rootfs/var/lib/postgresql/$major" "$work/rootfs/etc/postgresql/$ma
   "$work/rootfs/var/cache/apt" "$work/rootfs/var/lib/apt/lists" "$work/rootfs/usr/share/doc"
 tar -C "$work/rootfs" --exclude='./dev/*' --exclude='./proc/*' --exclude='./sys/*' -cf "$work/rootfs.tar" .
 rm -rf "$work/rootfs"
-cp deploy/postgres/Dockerfile deploy/postgres/entrypoint.sh "$work/"
+cp deploy/postgres/Dockerfile deploy/postgres/entrypoint.sh deploy/postgres/pg_hba.conf "$work/"
 docker build -t "robson-postgres:$major" "$work"
 echo "built robson-postgres:$major"

@@ -12,15 +12,18 @@ set -eu
 
 readonly secrets=/run/secrets
 PGPASSWORD=$(cat "$secrets/postgres-password")
+owner=$(cat "$secrets/owner-password")
+eventlog=$(cat "$secrets/eventlog-password")
+projector=$(cat "$secrets/projector-password")
 PGHOST=${PGHOST:-postgres} PGUSER=postgres PGDATABASE=postgres
 export PGPASSWORD PGHOST PGUSER PGDATABASE
 
-# login ROLE SECRET INHERIT|NOINHERIT: by itself a service's login has nothing of the role that it may take.
+# login ROLE PASSWORD INHERIT|NOINHERIT: by itself a service's login has nothing of the role that it may take. A password
+# is hexadecimal digits, and travels by standard input, where no list of processes shows it.
 login() {
-  # A password is hexadecimal digits, and travels by standard input, where no list of processes shows it.
   cat <<SQL
 SELECT 'CREATE ROLE $1' WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = '$1') \gexec
-ALTER ROLE $1 LOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS $3 PASSWORD '$(cat "$secrets/$2-password")';
+ALTER ROLE $1 LOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS $3 PASSWORD '$2';
 SQL
 }
 
@@ -33,13 +36,14 @@ SQL
 }
 
 {
-  # What runs a password must not write it to the server's log, not even where all statements are logged.
+  echo "SET client_min_messages = 'warning';"
+  # The server must not write a password to its log, not even where all statements are logged.
   echo "SET log_statement = 'none'; SET log_min_error_statement = 'panic'; SET log_min_duration_statement = -1;"
   echo "SET password_encryption = 'scram-sha-256';"
-  login robson owner INHERIT
-  login robson_eventlog_login eventlog NOINHERIT
+  login robson "$owner" INHERIT
+  login robson_eventlog_login "$eventlog" NOINHERIT
   member robson_eventlog_login robson_eventlog
-  login robson_projector_login projector NOINHERIT
+  login robson_projector_login "$projector" NOINHERIT
   member robson_projector_login robson_projector
   cat <<SQL
 SELECT 'CREATE DATABASE robson OWNER robson TEMPLATE template0 ENCODING ''UTF8'' LOCALE ''C'''
