@@ -94,7 +94,7 @@ func serve(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config
 	}
 	defer pool.Close()
 	var hub *subscription.Hub
-	cfg.Store.OnCommit = func(c store.Committed) { hub.Committed(c.Tenant, c.Position) }
+	cfg.Store.OnCommit = func(c store.Committed) { hub.Committed(c.Tenant, c.Records) }
 	log, err := store.New(clk, pool, cfg.Store)
 	if err != nil {
 		return false, fmt.Errorf("eventlog: %w", err)

@@ -31,10 +31,10 @@ type receiver struct {
 }
 
 // Event implements subscription.Receiver.
-func (r receiver) Event(record *event.Record) error {
-	e, err := message(record)
+func (r receiver) Event(event *subscription.Event) error {
+	e, err := event.Message()
 	if err != nil {
-		return err
+		return unreadable(event.Record, err)
 	}
 	return r.stream.Send(&eventlogv1.SubscribeResponse{Message: &eventlogv1.SubscribeResponse_Event{Event: e}}) //nolint:wrapcheck // The call has ended.
 }

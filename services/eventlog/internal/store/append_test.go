@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -318,6 +319,9 @@ func TestStore_Append_tells_of_commits(t *testing.T) {
 	require.Len(t, told, 6)
 	require.Equal(t, log.TenantID, told[5].Tenant)
 	require.EqualValues(t, 6, told[5].Position)
+	stored := b.requireWhole(t, log.TenantID)
+	require.Len(t, told[5].Records, 1)
+	require.Empty(t, cmp.Diff(stored[5], &told[5].Records[0].Record), "what is told of is what is stored")
 }
 
 // TestStore_Append_without_a_month takes this month's partition away.

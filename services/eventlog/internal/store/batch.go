@@ -319,9 +319,11 @@ type tenantKey struct {
 	key    projection.Key
 }
 
-// Committed tells how far a tenant's log now goes.
+// Committed tells how far a tenant's log now goes, and by which events. They do not change, and whoever keeps them keeps all of the
+// append.
 type Committed struct {
 	Tenant   uuid.UUID
 	Position int64
 	At       time.Time
+	Records  []intake.Record
 }

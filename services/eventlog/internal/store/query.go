@@ -121,7 +121,7 @@ func (s *Store) descendants(ctx context.Context, tenant, command uuid.UUID) ([]i
 func (s *Store) Follow(ctx context.Context, tenant uuid.UUID, after int64, f subscription.Filter, size int) (subscription.Stretch, error) {
 	if f.IsZero() {
 		page, err := s.ReadLog(ctx, tenant, PageParams{From: after + 1, Size: size})
-		stretch := subscription.Stretch{Events: page.Events, Looked: after + int64(len(page.Events)), Head: page.Last}
+		stretch := subscription.Stretch{Events: shared(page.Events), Looked: after + int64(len(page.Events)), Head: page.Last}
 		return stretch, err
 	}
 	query := eventsQuery{
@@ -147,5 +147,17 @@ func (s *Store) Follow(ctx context.Context, tenant uuid.UUID, after int64, f sub
 	if found.cut {
 		looked = found.events[len(found.events)-1].Position
 	}
-	return subscription.Stretch{Events: found.events, Looked: looked, Head: head.Position}, nil
+	return subscription.Stretch{Events: shared(found.events), Looked: looked, Head: head.Position}, nil
+}
+
+// shared are events as subscribers are handed them.
+func shared(records []event.Record) []*subscription.Event {
+	if len(records) == 0 {
+		return nil
+	}
+	events := make([]*subscription.Event, len(records))
+	for i := range records {
+		events[i] = &subscription.Event{Record: &records[i]}
+	}
+	return events
 }

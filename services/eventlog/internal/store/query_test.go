@@ -225,7 +225,9 @@ func TestStore_Follow(t *testing.T) {
 				stretch, err := b.Follow(t.Context(), log.Tenant, after, f, 1+b.rng.IntN(5))
 				require.NoError(t, err)
 				require.Equal(t, int64(len(log.Records)), stretch.Head)
-				got = append(got, stretch.Events...)
+				for _, e := range stretch.Events {
+					got = append(got, *e.Record)
+				}
 				if after == stretch.Head {
 					require.Equal(t, after, stretch.Looked)
 					break
@@ -257,4 +259,43 @@ func TestStore_Follow(t *testing.T) {
 			require.Equal(t, "1", fault.As(err).Metadata["position"])
 		}
 	})
+}
+
+// TestStore_News: round by round, each log's next events come with their accounts, whether or not there is room for all.
+func TestStore_News(t *testing.T) {
+	t.Parallel()
+	for name, limits := range map[string]ReadLimits{"roomy": {}, "narrow": {PageBytesMax: 4000}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setupReads(t, limits)
+			logs := []*storetest.Log{b.history(t, 1), b.history(t, 2), b.history(t, 3)}
+			after := map[uuid.UUID]int64{logs[0].Tenant: 0, logs[1].Tenant: 7, uuid.New(): 3}
+			sawCut := false
+			for rounds := 0; ; rounds++ {
+				found, cut, err := b.News(t.Context(), after, 9)
+				require.NoError(t, err)
+				if len(found) == 0 {
+					require.False(t, cut)
+					break
+				}
+				sawCut = sawCut || cut
+				for tenant, events := range found {
+					log := logs[slices.IndexFunc(logs, func(l *storetest.Log) bool { return l.Tenant == tenant })]
+					require.LessOrEqual(t, len(events), 9)
+					for _, e := range events {
+						want := log.Records[after[tenant]]
+						require.Empty(t, cmp.Diff(&want, e.Record))
+						require.Equal(t, log.Subjects[after[tenant]].AccountID, e.AccountID)
+						after[tenant]++
+					}
+					require.True(t, cut || len(events) == 9 || int(after[tenant]) == len(log.Records))
+				}
+			}
+			require.Equal(t, name == "narrow", sawCut)
+			for _, log := range logs[:2] {
+				require.EqualValues(t, len(log.Records), after[log.Tenant])
+			}
+			require.Len(t, after, 3)
+		})
+	}
 }

@@ -17,6 +17,24 @@ select last_position, last_event_id, last_ingested_at, last_hash from tenant_log
 	headsRead = `-- name: HeadsRead
 select tenant_id, last_position from tenant_log where tenant_id = any($1)`
 
+	headsReadAll = `-- name: HeadsReadAll
+select tenant_id, last_position from tenant_log`
+
+	headsReadRecent = `-- name: HeadsReadRecent
+select tenant_id, last_position from tenant_log where last_ingested_at > clock_timestamp() - $1::interval`
+
+	// An index scan for each log: LIMIT keeps the planner from making a join of it.
+	logNews = `-- name: LogNews
+select k.tenant_id, e.account_id, ` + recordColumns + `
+from unnest($1::uuid[], $2::bigint[]) as k (tenant_id, after)
+cross join lateral (
+    select e.account_id, ` + recordColumns + `
+    from event_log as e
+    where e.tenant_id = k.tenant_id and e.position > k.after
+    order by e.position
+    limit $3
+) as e`
+
 	tenantsList = `-- name: TenantsList
 select tenant_id from tenant_log where tenant_id > $1 order by tenant_id limit $2`
 

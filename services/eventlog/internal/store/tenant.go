@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/robson/robson/pkg/postgres"
+	"github.com/robson/robson/services/eventlog/internal/subscription"
 )
 
 // allTenants, named instead of tenants, shows the heads of all logs and nothing else.
@@ -53,16 +55,22 @@ func (s *Store) Tenants(ctx context.Context, size int, token string) (TenantPage
 	return page, err
 }
 
-// Heads gives the last positions of tenants' logs, in one query; a tenant without a log is absent.
-func (s *Store) Heads(ctx context.Context, tenants []uuid.UUID) (map[uuid.UUID]int64, error) {
-	names := make([]string, len(tenants))
-	for i, tenant := range tenants {
-		names[i] = tenant.String()
+// headsNamedMax is how many heads are asked for by naming their tenants: the database compares each row with each name.
+const headsNamedMax = 256
+
+// Heads implements subscription.Log, in one query.
+func (s *Store) Heads(ctx context.Context, tenants []uuid.UUID, recent bool) (map[uuid.UUID]int64, error) {
+	names, text, args := tenantNames(tenants), headsRead, []any{tenants}
+	if len(tenants) > headsNamedMax {
+		names, text, args = allTenants, headsReadAll, nil
+	}
+	if recent {
+		names, text, args = allTenants, headsReadRecent, []any{headsRecent}
 	}
 	heads := make(map[uuid.UUID]int64, len(tenants))
 	err := postgres.Snapshot(ctx, s.pool, func(b *pgx.Batch) {
-		b.Queue(tenantsChoose, strings.Join(names, ","))
-		b.Queue(headsRead, tenants).Query(func(rows pgx.Rows) error {
+		b.Queue(tenantsChoose, names)
+		b.Queue(text, args...).Query(func(rows pgx.Rows) error {
 			var tenant uuid.UUID
 			var position int64
 			_, err := pgx.ForEachRow(rows, []any{&tenant, &position}, func() error {
@@ -76,4 +84,53 @@ func (s *Store) Heads(ctx context.Context, tenants []uuid.UUID) (map[uuid.UUID]i
 		return nil, fmt.Errorf("read heads of %d tenants: %w", len(tenants), err)
 	}
 	return heads, nil
+}
+
+// headsRecent is how long ago a log that has become longer recently may have done so. An append reads the clock before it
+// commits, AppendTimeout before it at most.
+const headsRecent = time.Minute
+
+// tenantNames are tenants as tenantsChoose takes them.
+func tenantNames(tenants []uuid.UUID) string {
+	names := make([]string, len(tenants))
+	for i, tenant := range tenants {
+		names[i] = tenant.String()
+	}
+	return strings.Join(names, ",")
+}
+
+// News implements subscription.Log, in one query.
+func (s *Store) News(ctx context.Context, after map[uuid.UUID]int64, size int) (map[uuid.UUID][]*subscription.Event, bool, error) {
+	tenants, positions := make([]uuid.UUID, 0, len(after)), make([]int64, 0, len(after))
+	for tenant, position := range after {
+		tenants, positions = append(tenants, tenant), append(positions, position)
+	}
+	found := make(map[uuid.UUID][]*subscription.Event, len(after))
+	bytes, cut := 0, false
+	err := postgres.Snapshot(ctx, s.pool, func(b *pgx.Batch) {
+		b.Queue(tenantsChoose, tenantNames(tenants))
+		b.Queue(logNews, tenants, positions, size).Query(func(rows pgx.Rows) error {
+			var tenant uuid.UUID
+			var account uuid.NullUUID
+			row := newRecordRow(uuid.Nil)
+			row.targets = append([]any{&tenant, &account}, row.targets...)
+			for rows.Next() && !cut {
+				if err := row.scan(rows); err != nil {
+					return err
+				}
+				record := row.record
+				record.TenantID = tenant
+				bytes += len(record.Payload) + envelopeBytes
+				if cut = bytes > s.cfg.Reads.PageBytesMax && len(found) > 0; !cut {
+					found[tenant] = append(found[tenant], &subscription.Event{Record: &record, AccountID: account.UUID})
+				}
+			}
+			rows.Close() // What there was no room for is not read.
+			return rows.Err()
+		})
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("read news of %d tenants: %w", len(tenants), err)
+	}
+	return found, cut, nil
 }

@@ -50,9 +50,24 @@ func TestStore_Heads(t *testing.T) {
 	b := setupReads(t, ReadLimits{})
 	one, two := b.history(t, 1), b.history(t, 2)
 	b.history(t, 3)
-	heads, err := b.Heads(t.Context(), []uuid.UUID{one.Tenant, two.Tenant, uuid.New()})
+	heads, err := b.Heads(t.Context(), []uuid.UUID{one.Tenant, two.Tenant, uuid.New()}, false)
 	require.NoError(t, err)
 	require.Equal(t, map[uuid.UUID]int64{one.Tenant: int64(len(one.Records)), two.Tenant: int64(len(two.Records))}, heads)
+
+	many := []uuid.UUID{one.Tenant, two.Tenant}
+	for len(many) <= headsNamedMax {
+		many = append(many, uuid.New())
+	}
+	heads, err = b.Heads(t.Context(), many, false)
+	require.NoError(t, err)
+	require.Subset(t, heads, map[uuid.UUID]int64{one.Tenant: int64(len(one.Records)), two.Tenant: int64(len(two.Records))})
+
+	b.exec(t, "update tenant_log set last_ingested_at = clock_timestamp() - interval '59 seconds' where tenant_id = $1", one.Tenant)
+	b.exec(t, "update tenant_log set last_ingested_at = clock_timestamp() - interval '61 seconds' where tenant_id = $1", two.Tenant)
+	heads, err = b.Heads(t.Context(), many, true)
+	require.NoError(t, err)
+	require.Equal(t, int64(len(one.Records)), heads[one.Tenant])
+	require.NotContains(t, heads, two.Tenant)
 }
 
 // TestLaw09_reads_see_one_tenant holds the database to it: whatever a read asks for, it sees the rows of the tenants that it

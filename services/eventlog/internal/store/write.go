@@ -43,7 +43,7 @@ func (b *batch) write(ctx context.Context, p *postgres.Pipeline) error {
 		streams.add(t.id, out.Streams)
 		rows = append(rows, out.Rows...)
 		heads.add(t.id, out.Head)
-		committed = append(committed, Committed{Tenant: t.id, Position: out.Head.Position, At: out.Head.IngestedAt})
+		committed = append(committed, Committed{Tenant: t.id, Position: out.Head.Position, At: out.Head.IngestedAt, Records: out.Records})
 	}
 	if len(committed) == 0 {
 		return nil

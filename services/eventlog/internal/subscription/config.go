@@ -25,6 +25,19 @@ type Config struct {
 	TenantSubscribersMax int
 	// SendMax is how long a receiver may take for one message; then he is left with SUBSCRIBER_TOO_SLOW. Default 30 s.
 	SendMax time.Duration
+	// HeadsNamedMax is how many logs' heads are asked for by name at most. Of more, every PollEvery only those that have become
+	// longer lately are asked for, and all of them every HeadsEvery. Defaults 128 and 1 s.
+	HeadsNamedMax int
+	HeadsEvery    time.Duration
+	// NewsTenantsMax is of how many logs others' commits are read at a time, NewsSize how many events of each. Defaults 64 and
+	// 200.
+	NewsTenantsMax int
+	NewsSize       int
+	// RingEventsMax and RingBytesMax bound the newest events of a log that are kept for those who listen to it, RingsBytesMax
+	// those of all logs. Defaults 1024, 2 MiB and 48 MiB.
+	RingEventsMax int
+	RingBytesMax  int
+	RingsBytesMax int
 	// CaughtUpEvery is how often, at most, a receiver is told how far the log was looked through while his filter holds
 	// everything back. Default 1 s.
 	CaughtUpEvery time.Duration
@@ -41,6 +54,7 @@ func (c Config) withDefaults() (Config, error) {
 		{"ReadTimeout", &c.ReadTimeout, 10 * time.Second},
 		{"SendMax", &c.SendMax, 30 * time.Second},
 		{"CaughtUpEvery", &c.CaughtUpEvery, time.Second},
+		{"HeadsEvery", &c.HeadsEvery, time.Second},
 	} {
 		if *field.value == 0 {
 			*field.value = field.def
@@ -58,6 +72,12 @@ func (c Config) withDefaults() (Config, error) {
 		{"ReadsMax", &c.ReadsMax, 4},
 		{"SubscribersMax", &c.SubscribersMax, 1024},
 		{"TenantSubscribersMax", &c.TenantSubscribersMax, 128},
+		{"HeadsNamedMax", &c.HeadsNamedMax, 128},
+		{"NewsTenantsMax", &c.NewsTenantsMax, 64},
+		{"NewsSize", &c.NewsSize, 200},
+		{"RingEventsMax", &c.RingEventsMax, 1024},
+		{"RingBytesMax", &c.RingBytesMax, 2 << 20},
+		{"RingsBytesMax", &c.RingsBytesMax, 48 << 20},
 	} {
 		if *field.value == 0 {
 			*field.value = field.def

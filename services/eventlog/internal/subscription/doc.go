@@ -1,20 +1,24 @@
-// Package subscription brings a tenant's log to those who follow it: every event after a position once, in the order of
+// Package subscription brings tenants' logs to those who follow them: every event after a position once, in the order of
 // positions, without a gap, first those that are there, then each as it is committed.
 //
-// A subscriber is a reader that sleeps where the log ends. What wakes it says only that there is more; what it sends it has
-// read from the log, from where it stopped, so a wake-up that is lost, late or twice can neither skip nor repeat an event.
+// Who is behind reads from the database, stretch by stretch. Who is at the end of a log is served from memory: each log that is
+// listened to has a ring of its newest events, which they share.
 //
-//	        Committed (this process)      one query of all heads every PollEvery (other processes)
-//	                 │                              │
-//	                 ▼                              ▼
-//	┌──────────► wake the tenant's subscribers ─────┘
-//	│                │
-//	│                ▼
-//	│   catching up ─► read the next stretch ─► hand it to the sender ─┐ more
-//	│                     ▲                          │                 │
-//	│                     └──────────────────────────┼─────────────────┘
-//	│                                                ▼ the log's end
-//	└──── asleep ◄─ CaughtUp, the first time, and whenever the filter has held back everything for CaughtUpEvery
+//	Committed (this process)        one query of all heads every PollEvery (other processes)
+//	     │ the next position             │ a log goes further than its ring
+//	     │        otherwise ────────────►│
+//	     ▼                               ▼
+//	   ring ◄──────────────── one query of the news of many logs
+//	     │ wakes its cursors
+//	     ▼
+//	   cursor ── the ring goes on from its position ──► stretch ──► the sender
+//	     │                                                ▲
+//	     └── it does not ──► read in the database ────────┘
+//
+// A ring takes in only what has the next position and is chained to its last event, so that it is the log, or nothing. What
+// wakes a cursor says only that there may be more: a wake-up or a commit that is told of late, twice or never can neither skip
+// nor repeat an event. Where a ring cannot be filled it is dropped, and its cursors look into the database, where each learns
+// what is wrong.
 //
 // The sender is a goroutine of its own, so that the next stretch is read while one is sent, and so that a receiver who does
 // not take what he is sent can be left. It lives as long as the call it sends for.

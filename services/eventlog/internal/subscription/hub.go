@@ -3,35 +3,23 @@ package subscription
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/robson/robson/pkg/clock"
-	"github.com/robson/robson/pkg/event"
 	"github.com/robson/robson/pkg/fault"
+	"github.com/robson/robson/services/eventlog/internal/intake"
 )
 
 // retryAfter is the delay that is advised where another try, or another replica, helps.
 const retryAfter = time.Second
 
-// Filter is what the events of a subscription must be like; all that is set holds at once.
-type Filter struct {
-	// Types: any of these.
-	Types []event.Type
-	// Kinds: in a stream of any of these kinds.
-	Kinds []event.Kind
-	// AccountID: about this account.
-	AccountID uuid.NullUUID
-}
-
-// IsZero says whether the filter lets everything through.
-func (f Filter) IsZero() bool { return len(f.Types) == 0 && len(f.Kinds) == 0 && !f.AccountID.Valid }
-
 // Stretch is a part of a log that was looked through.
 type Stretch struct {
 	// Events are those that the filter lets through, by position.
-	Events []event.Record
+	Events []*Event
 	// Looked is how far: every event up to it that the filter lets through is in Events, or was before them.
 	Looked int64
 	// Head is the log's last position when that was so.
@@ -40,8 +28,12 @@ type Stretch struct {
 
 // Log is what subscriptions are fed from.
 type Log interface {
-	// Heads gives the last positions of tenants' logs; a tenant without a log is absent.
-	Heads(ctx context.Context, tenants []uuid.UUID) (map[uuid.UUID]int64, error)
+	// Heads gives the last positions of tenants' logs; a tenant without a log is absent, and there may be others. Where recent is set, logs
+	// that have not become longer for a minute may be absent.
+	Heads(ctx context.Context, tenants []uuid.UUID, recent bool) (map[uuid.UUID]int64, error)
+	// News gives the next events of several logs, each after its position: consecutive from there on, with their accounts, at
+	// most size of a log, and as many in all as make a page. Cut says that there was no room for all.
+	News(ctx context.Context, after map[uuid.UUID]int64, size int) (found map[uuid.UUID][]*Event, cut bool, err error)
 	// Follow looks through a stretch of a tenant's log after a position, of one event or more where there are any, and
 	// gives at most size of them. Where an event is not to be had that should be there, the error is Corrupt.
 	Follow(ctx context.Context, tenant uuid.UUID, after int64, f Filter, size int) (Stretch, error)
@@ -61,28 +53,14 @@ type Hub struct {
 	closed chan struct{}
 	// senders are waited for by Run.
 	senders sync.WaitGroup
+	// held is how many bytes the rings have.
+	held atomic.Int64
+	news news
 
-	mu     sync.Mutex
+	mu     sync.RWMutex
 	topics map[uuid.UUID]*topic
 	count  int
 	ended  bool
-}
-
-// topic is a tenant who is listened to.
-type topic struct {
-	// head is the last position that was heard of; 0 at first.
-	head        int64
-	subscribers map[*subscriber]struct{}
-}
-
-// subscriber is one who listens.
-type subscriber struct {
-	Request
-	topic *topic
-	// wake says that there may be more.
-	wake chan struct{}
-	// look: there is reason to look whatever the head is said to be. The hub's lock guards it.
-	look bool
 }
 
 // NewHub makes a hub; Run keeps it going.
@@ -93,7 +71,7 @@ func NewHub(clk clock.Clock, log Log, cfg Config) (*Hub, error) {
 	}
 	return &Hub{
 		log: log, clock: clk, cfg: cfg, metrics: newMetrics(), reads: make(chan struct{}, cfg.ReadsMax),
-		listening: make(chan struct{}, 1), closed: make(chan struct{}), topics: map[uuid.UUID]*topic{},
+		listening: make(chan struct{}, 1), closed: make(chan struct{}), topics: map[uuid.UUID]*topic{}, news: newNews(),
 	}, nil
 }
 
@@ -102,6 +80,8 @@ func NewHub(clk clock.Clock, log Log, cfg Config) (*Hub, error) {
 func (h *Hub) Run(ctx context.Context) {
 	defer h.senders.Wait()
 	defer h.end()
+	h.senders.Go(func() { h.bringNews(ctx) })
+	var last time.Time // when all heads were asked for
 	for {
 		heads := h.heads()
 		if len(heads) == 0 {
@@ -112,7 +92,12 @@ func (h *Hub) Run(ctx context.Context) {
 				return
 			}
 		}
-		if clock.Sleep(ctx, h.clock, h.poll(ctx, heads)) != nil {
+		now := h.clock.Now()
+		recent := len(heads) > h.cfg.HeadsNamedMax && now.Sub(last) < h.cfg.HeadsEvery
+		if !recent {
+			last = now
+		}
+		if clock.Sleep(ctx, h.clock, h.poll(ctx, heads, recent)) != nil {
 			return
 		}
 	}
@@ -128,42 +113,40 @@ func (h *Hub) end() {
 
 // heads are the heads heard of, of all who are listened to.
 func (h *Hub) heads() map[uuid.UUID]int64 {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.mu.RLock()
+	defer h.mu.RUnlock()
 	heads := make(map[uuid.UUID]int64, len(h.topics))
 	for tenant, t := range h.topics {
+		t.mu.Lock()
 		heads[tenant] = t.head
+		t.mu.Unlock()
 	}
 	return heads
 }
 
-// poll asks for heads, once for all, and wakes those who have missed something. It gives the wait until the next time.
+// poll asks for heads, once for all, and sees to those who have missed something. It gives the wait until the next time.
 // Where the heads cannot be had, everybody looks for himself: he then learns what is wrong, or finds nothing wrong.
-func (h *Hub) poll(ctx context.Context, before map[uuid.UUID]int64) time.Duration {
+func (h *Hub) poll(ctx context.Context, before map[uuid.UUID]int64, recent bool) time.Duration {
 	tenants := make([]uuid.UUID, 0, len(before))
 	for tenant := range before {
 		tenants = append(tenants, tenant)
 	}
 	asking, cancel := context.WithTimeout(ctx, h.cfg.ReadTimeout)
 	defer cancel()
-	heads, err := h.log.Heads(asking, tenants)
+	heads, err := h.log.Heads(asking, tenants, recent)
 	if err != nil {
 		h.metrics.pollFailed(ctx)
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.mu.RLock()
+	defer h.mu.RUnlock()
 	for tenant, was := range before {
 		t := h.topics[tenant]
-		switch {
-		case t == nil: // Nobody listens any more.
-		case err != nil:
-			t.wakeAll(true)
-		case heads[tenant] < was: // The log has lost its tail: those who were sent it must know.
-			t.head = heads[tenant]
-			t.wakeAll(true)
-		case heads[tenant] > t.head:
-			t.head = heads[tenant]
-			t.wakeAll(false)
+		if t == nil { // Nobody listens any more.
+			continue
+		}
+		head, found := heads[tenant]
+		if found || err != nil || !recent {
+			h.heard(t, head, was, err)
 		}
 	}
 	if err != nil {
@@ -172,75 +155,117 @@ func (h *Hub) poll(ctx context.Context, before map[uuid.UUID]int64) time.Duratio
 	return h.cfg.PollEvery
 }
 
-// Committed tells that this process has made a tenant's log longer: its subscribers need not wait for the next poll. It
-// does not block. Of two calls at a time the greater position counts.
-func (h *Hub) Committed(tenant uuid.UUID, position int64) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if t := h.topics[tenant]; t != nil && position > t.head {
-		t.head = position
-		t.wakeAll(false)
+// heard tells a topic of the head that was found, or that none could be.
+func (h *Hub) heard(t *topic, head, was int64, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case err != nil:
+		t.wakeAll(true)
+	case head < was: // The log has lost its tail: those who were sent it must know.
+		t.doubt(head)
+	case t.hear(head):
+		h.news.want(t)
 	}
 }
 
-// wakeAll wakes a tenant's subscribers; the hub's lock is held.
-func (t *topic) wakeAll(look bool) {
-	for s := range t.subscribers {
-		s.look = s.look || look
-		select {
-		case s.wake <- struct{}{}:
-		default: // He will wake anyhow.
-		}
+// Committed tells that this process has made a tenant's log longer by these events. Those who listen are served from them,
+// without a read. It does not block, and does next to nothing where nobody listens. Of two calls at a time either may come
+// first.
+func (h *Hub) Committed(tenant uuid.UUID, records []intake.Record) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	t := h.topics[tenant]
+	if t == nil || len(records) == 0 {
+		return
+	}
+	events := make([]*Event, len(records))
+	for i := range records {
+		record := records[i].Record // A copy: the rest of the append is not kept with it.
+		events[i] = &Event{Record: &record, AccountID: records[i].Subjects.AccountID}
+	}
+	h.deliver(t, events)
+}
+
+// deliver hands events to a topic's ring, or has it filled from the database where they are not the next ones. The hub's lock is held.
+func (h *Hub) deliver(t *topic, events []*Event) {
+	t.mu.Lock()
+	last := events[len(events)-1].Position
+	added := t.add(events, h.ringLimits())
+	if !added && t.ring.last+1 == events[0].Position { // Not chained: one of the two is not what the log says.
+		t.doubt(max(t.head, last))
+	} else if t.hear(last) {
+		h.news.want(t)
+	}
+	t.mu.Unlock()
+	h.trimRings()
+}
+
+// ringLimits bound a ring.
+type ringLimits struct{ events, bytes int }
+
+func (h *Hub) ringLimits() ringLimits {
+	return ringLimits{events: h.cfg.RingEventsMax, bytes: h.cfg.RingBytesMax}
+}
+
+// trimRings holds all rings together to their limit: when it is passed, each keeps its part of half of it. The hub's lock is
+// held.
+func (h *Hub) trimRings() {
+	if h.held.Load() <= int64(h.cfg.RingsBytesMax) {
+		return
+	}
+	limits := ringLimits{events: h.cfg.RingEventsMax, bytes: h.cfg.RingsBytesMax / 2 / len(h.topics)}
+	for _, t := range h.topics {
+		t.trim(limits)
 	}
 }
 
-// join takes a subscriber in.
-func (h *Hub) join(ctx context.Context, r Request) (*subscriber, error) {
+// join takes a cursor in. It looks into the database first, whatever is in memory: only there the end of the log is as it is now.
+func (h *Hub) join(ctx context.Context, tenant uuid.UUID, f Filter, wake func()) (*cursor, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	t := h.topics[r.Tenant]
+	t := h.topics[tenant]
 	switch {
 	case h.ended:
 		return nil, stopping()
 	case h.count >= h.cfg.SubscribersMax:
 		return nil, fault.New(fault.Exhausted, "TOO_MANY_SUBSCRIBERS", "%d subscriptions run here already", h.cfg.SubscribersMax).WithRetryAfter(retryAfter)
-	case t != nil && len(t.subscribers) >= h.cfg.TenantSubscribersMax:
+	case t != nil && t.count >= h.cfg.TenantSubscribersMax:
 		return nil, fault.New(fault.Exhausted, "TOO_MANY_SUBSCRIBERS", "%d subscriptions of this tenant run here already", h.cfg.TenantSubscribersMax).
 			WithRetryAfter(retryAfter)
 	case t == nil:
-		t = &topic{subscribers: map[*subscriber]struct{}{}}
-		h.topics[r.Tenant] = t
+		t = &topic{tenant: tenant, held: &h.held, cursors: map[*cursor]struct{}{}}
+		h.topics[tenant] = t
 	}
-	s := &subscriber{Request: r, topic: t, wake: make(chan struct{}, 1)}
-	t.subscribers[s] = struct{}{}
+	c := &cursor{topic: t, filter: f, wake: wake, look: true}
+	t.mu.Lock()
+	t.cursors[c] = struct{}{}
+	t.mu.Unlock()
+	t.count++
 	h.count++
 	h.metrics.subscribers.Add(ctx, 1)
 	select {
 	case h.listening <- struct{}{}:
 	default:
 	}
-	return s, nil
+	return c, nil
 }
 
-// leave lets a subscriber go.
-func (h *Hub) leave(ctx context.Context, s *subscriber) {
+// leave lets a cursor go.
+func (h *Hub) leave(ctx context.Context, c *cursor) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(s.topic.subscribers, s)
-	if len(s.topic.subscribers) == 0 {
-		delete(h.topics, s.Tenant)
+	t := c.topic
+	t.mu.Lock()
+	delete(t.cursors, c)
+	t.count--
+	if t.count == 0 {
+		t.drop()
+		delete(h.topics, t.tenant)
 	}
+	t.mu.Unlock()
 	h.count--
 	h.metrics.subscribers.Add(ctx, -1)
-}
-
-// hasMore says whether a subscriber who has looked so far should look again.
-func (h *Hub) hasMore(s *subscriber, looked int64) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	more := s.look || s.topic.head > looked
-	s.look = false
-	return more
 }
 
 func stopping() error {

@@ -11,9 +11,12 @@ const scopeName = "github.com/robson/robson/services/eventlog/internal/subscript
 
 // metrics tell how subscriptions fare.
 type metrics struct {
-	subscribers metric.Int64UpDownCounter
-	slow        metric.Int64Counter
-	failures    metric.Int64Counter
+	subscribers  metric.Int64UpDownCounter
+	slow         metric.Int64Counter
+	failures     metric.Int64Counter
+	reads        metric.Int64Counter
+	news         metric.Int64Counter
+	newsFailures metric.Int64Counter
 }
 
 func newMetrics() metrics {
@@ -30,11 +33,17 @@ func newMetrics() metrics {
 		otel.Handle(err)
 	}
 	return metrics{
-		subscribers: subscribers,
-		slow:        counter("robson.eventlog.subscribers.too_slow", "Subscribers who were left because they took nothing"),
-		failures:    counter("robson.eventlog.heads.failures", "Times that the heads of logs could not be asked for"),
+		subscribers:  subscribers,
+		slow:         counter("robson.eventlog.subscribers.too_slow", "Subscribers who were left because they took nothing"),
+		failures:     counter("robson.eventlog.heads.failures", "Times that the heads of logs could not be asked for"),
+		reads:        counter("robson.eventlog.subscribers.reads", "Reads of the log for one subscriber, who was behind what is in memory"),
+		news:         counter("robson.eventlog.news.reads", "Reads of several logs at once, for all who are at their ends"),
+		newsFailures: counter("robson.eventlog.news.failures", "Such reads that failed"),
 	}
 }
 
 func (m *metrics) leftSlow(ctx context.Context)   { m.slow.Add(ctx, 1) }
 func (m *metrics) pollFailed(ctx context.Context) { m.failures.Add(ctx, 1) }
+func (m *metrics) read(ctx context.Context)       { m.reads.Add(ctx, 1) }
+func (m *metrics) newsRead(ctx context.Context)   { m.news.Add(ctx, 1) }
+func (m *metrics) newsFailed(ctx context.Context) { m.newsFailures.Add(ctx, 1) }

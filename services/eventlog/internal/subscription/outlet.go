@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync/atomic"
 
-	"github.com/robson/robson/pkg/event"
 	"github.com/robson/robson/pkg/fault"
 )
 
@@ -14,17 +13,19 @@ const reasonTooSlow = "SUBSCRIBER_TOO_SLOW"
 // takes nothing, and return once the subscription's context has ended.
 type Receiver interface {
 	// Event takes the next event.
-	Event(r *event.Record) error
+	Event(e *Event) error
 	// CaughtUp tells that every event up to the position has been sent that the filter lets through.
 	CaughtUp(position int64) error
 }
 
 // parcel is what is sent at once: events, then that they were all.
 type parcel struct {
-	events   []event.Record
+	events   []*Event
 	caughtUp bool
 	position int64
 }
+
+func (p *parcel) empty() bool { return len(p.events) == 0 && !p.caughtUp }
 
 // outlet sends parcels by a goroutine of its own.
 type outlet struct {
@@ -56,7 +57,7 @@ func (o *outlet) run() {
 
 func (o *outlet) send(p parcel) error {
 	for i := range p.events {
-		if err := o.to.Event(&p.events[i]); err != nil {
+		if err := o.to.Event(p.events[i]); err != nil {
 			return err
 		}
 		o.sent.Add(1)

@@ -26,13 +26,19 @@ type Request struct {
 // The receiver is called by one goroutine. Only after SUBSCRIBER_TOO_SLOW and STOPPING may a call of his still be running; it
 // must return once its call has ended.
 func (h *Hub) Subscribe(ctx context.Context, r Request, to Receiver) error {
-	s, err := h.join(ctx, r)
+	wake := make(chan struct{}, 1)
+	c, err := h.join(ctx, r.Tenant, r.Filter, func() {
+		select {
+		case wake <- struct{}{}:
+		default: // He will wake anyhow.
+		}
+	})
 	if err != nil {
 		return err
 	}
-	defer h.leave(ctx, s)
+	defer h.leave(ctx, c)
 	o := h.newOutlet(to)
-	err = h.follow(ctx, s, o)
+	err = h.follow(ctx, &subscriber{cursor: c, after: r.After, wake: wake}, o)
 	close(o.parcels)
 	switch fault.ReasonOf(err) {
 	case reasonTooSlow:
@@ -47,6 +53,15 @@ func (h *Hub) Subscribe(ctx context.Context, r Request, to Receiver) error {
 	return err
 }
 
+// subscriber is one who follows a single log.
+type subscriber struct {
+	*cursor
+
+	// after is where he begins.
+	after int64
+	wake  chan struct{}
+}
+
 // progress is how far a subscription is.
 type progress struct {
 	// looked is the position up to which the log was looked through; told is what the receiver knows of that, since when.
@@ -56,22 +71,23 @@ type progress struct {
 	live bool
 }
 
-// follow reads stretch after stretch, sleeping where the log ends.
+// follow takes stretch after stretch, sleeping where the log ends.
 func (h *Hub) follow(ctx context.Context, s *subscriber, o *outlet) error {
-	at := progress{looked: s.After, told: s.After, since: h.clock.Now()}
+	at := progress{looked: s.after, told: s.after, since: h.clock.Now()}
 	for first := true; ; first = false {
-		stretch, err := h.read(ctx, s, at.looked)
+		stretch, more, err := h.next(ctx, s.cursor, at.looked)
 		if err != nil {
 			return err
 		}
 		if stretch.Head < at.looked {
 			return ahead(at.looked, stretch.Head, first)
 		}
-		p := at.take(stretch, h.clock.Now(), h.cfg.CaughtUpEvery)
-		if err := o.hand(ctx, p); err != nil {
-			return err
+		if p := at.take(stretch, h.clock.Now(), h.cfg.CaughtUpEvery); !p.empty() {
+			if err := o.hand(ctx, p); err != nil {
+				return err
+			}
 		}
-		if at.looked < stretch.Head {
+		if more {
 			continue
 		}
 		if err := o.hand(ctx, parcel{}); err != nil { // It is taken once all before it has been.
@@ -81,6 +97,25 @@ func (h *Hub) follow(ctx context.Context, s *subscriber, o *outlet) error {
 			return err
 		}
 	}
+}
+
+// next gives the stretch after a position, from memory or from the database, and whether to ask for the one after it: otherwise
+// the cursor is woken when there may be one.
+func (h *Hub) next(ctx context.Context, c *cursor, after int64) (stretch Stretch, more bool, err error) {
+	stretch, where := c.next(after, h.cfg.PageSize)
+	switch where {
+	case nowhere:
+		return stretch, false, nil
+	case inRing:
+		return stretch, true, nil
+	case inDatabase:
+	}
+	h.metrics.read(ctx)
+	stretch, err = h.read(ctx, c, after)
+	if err == nil && c.topic.read(&stretch) {
+		h.news.want(c.topic)
+	}
+	return stretch, true, err
 }
 
 // take makes a parcel of a stretch.
@@ -108,9 +143,7 @@ func (h *Hub) sleep(ctx context.Context, s *subscriber, o *outlet, at *progress)
 		select {
 		case <-s.wake:
 			stop()
-			if h.hasMore(s, at.looked) {
-				return nil
-			}
+			return nil
 		case <-due:
 			at.told, at.since = at.looked, h.clock.Now()
 			if err := o.hand(ctx, parcel{caughtUp: true, position: at.looked}); err != nil {
@@ -139,7 +172,7 @@ func (h *Hub) due(at *progress) (<-chan time.Time, func()) {
 }
 
 // read looks through the next stretch; few do at a time.
-func (h *Hub) read(ctx context.Context, s *subscriber, after int64) (Stretch, error) {
+func (h *Hub) read(ctx context.Context, c *cursor, after int64) (Stretch, error) {
 	select {
 	case h.reads <- struct{}{}:
 		defer func() { <-h.reads }()
@@ -150,7 +183,7 @@ func (h *Hub) read(ctx context.Context, s *subscriber, after int64) (Stretch, er
 	}
 	reading, cancel := context.WithTimeout(ctx, h.cfg.ReadTimeout)
 	defer cancel()
-	stretch, err := h.log.Follow(reading, s.Tenant, after, s.Filter, h.cfg.PageSize)
+	stretch, err := h.log.Follow(reading, c.topic.tenant, after, c.filter, h.cfg.PageSize)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		err = fault.Wrap(err, fault.Unavailable, "READ_TIMEOUT", "the log could not be read within %s", h.cfg.ReadTimeout).WithRetryAfter(retryAfter)
 	}

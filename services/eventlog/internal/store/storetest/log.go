@@ -228,3 +228,12 @@ func (l *Log) ensureMonth(ctx context.Context, at time.Time) error {
 }
 
 func optional(id uuid.UUID) uuid.NullUUID { return uuid.NullUUID{UUID: id, Valid: id != uuid.Nil} }
+
+// Committed are the events after a position, as an append that made them tells of them.
+func (l *Log) Committed(after int64) []intake.Record {
+	var records []intake.Record
+	for i := after; i < int64(len(l.Records)); i++ {
+		records = append(records, intake.Record{Record: l.Records[i], Subjects: l.Subjects[i]})
+	}
+	return records
+}
