@@ -65,7 +65,7 @@ func verifyCommand(app *App) *cobra.Command {
 	return cmd
 }
 
-// request reads the files of kept heads.
+// verifyRequest reads the files of kept heads.
 func (a *App) verifyRequest(v *verification) (*eventlogv1.VerifyChainRequest, error) {
 	c, err := a.connect()
 	if err != nil {
@@ -100,23 +100,34 @@ func (a *App) verify(ctx context.Context, v *verification) error {
 	if err != nil {
 		return err
 	}
-	stream, err := eventlogv1.NewAuditServiceClient(conn).VerifyChain(ctx, request)
-	if err != nil {
+	bar := &progressBar{out: a.err, live: isTerminal(a.err), silent: a.json()}
+	verdict, err := follow(ctx, eventlogv1.NewAuditServiceClient(conn), request, bar)
+	bar.end()
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return errors.New("the verification was broken off; nothing was changed")
+	case err != nil:
 		return err
+	case verdict == nil:
+		return errors.New("the event log ended the verification without a verdict")
 	}
-	bar := progressBar{out: a.err, live: isTerminal(a.err), silent: a.json()}
+	return a.printVerdict(verdict)
+}
+
+// follow waits for the verdict, and shows how far it is.
+func follow(ctx context.Context, log eventlogv1.AuditServiceClient, request *eventlogv1.VerifyChainRequest, bar *progressBar) (*eventlogv1.VerifyVerdict, error) {
+	stream, err := log.VerifyChain(ctx, request)
+	if err != nil {
+		return nil, err
+	}
 	var verdict *eventlogv1.VerifyVerdict
 	for {
 		message, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			break
+			return verdict, nil
 		}
 		if err != nil {
-			bar.end()
-			if ctx.Err() != nil {
-				return errors.New("the verification was broken off; nothing was changed")
-			}
-			return err
+			return nil, err
 		}
 		if p := message.GetProgress(); p != nil {
 			bar.show(p)
@@ -125,11 +136,6 @@ func (a *App) verify(ctx context.Context, v *verification) error {
 			verdict = message.GetVerdict()
 		}
 	}
-	bar.end()
-	if verdict == nil {
-		return errors.New("the event log ended the verification without a verdict")
-	}
-	return a.printVerdict(verdict)
 }
 
 // printVerdict prints the verdict; a broken log is an error.

@@ -1,6 +1,8 @@
 package cli_test
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/robson/robson/cmd/robson/internal/cli"
 	"github.com/robson/robson/pkg/fault"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
@@ -137,6 +140,18 @@ func TestVerify_that_fails(t *testing.T) {
 	code, _, errOut = s.run("verify", "--to", "43")
 	require.Equal(t, 2, code)
 	require.Contains(t, errOut, "error: --to: the log ends at 42\n")
+}
+
+// TestVerify_that_is_broken_off, as by Ctrl-C.
+func TestVerify_that_is_broken_off(t *testing.T) {
+	t.Parallel()
+	s := start(t).answer("VerifyChain", verdict(wholeVerdict))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errOut bytes.Buffer
+	require.Equal(t, 1, cli.Run(ctx, []string{"--data-dir", s.dir, "verify"}, &out, &errOut))
+	require.Empty(t, out.String())
+	require.Equal(t, "error: the verification was broken off; nothing was changed\n", errOut.String())
 }
 
 func TestHeadExport_that_fails(t *testing.T) {
