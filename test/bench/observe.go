@@ -12,14 +12,18 @@ import (
 // usage is what has been used so far; the difference of two is what a load has used.
 type usage struct {
 	robson, postgres, bench time.Duration
-	wal, disk               int64
+	// busy is what all processes of the machine have used, capacity what there was.
+	busy, capacity time.Duration
+	// wal, heap and index are bytes; heap is the tables' rows, index what finds them.
+	wal, heap, index int64
 }
 
 // minus is what was used between two looks.
 func (u usage) minus(before usage) usage {
 	return usage{
 		robson: u.robson - before.robson, postgres: u.postgres - before.postgres, bench: u.bench - before.bench,
-		wal: u.wal - before.wal, disk: u.disk - before.disk,
+		busy: u.busy - before.busy, capacity: u.capacity - before.capacity,
+		wal: u.wal - before.wal, heap: u.heap - before.heap, index: u.index - before.index,
 	}
 }
 
@@ -27,8 +31,17 @@ func (u usage) minus(before usage) usage {
 func (u usage) plus(other usage) usage {
 	return usage{
 		robson: u.robson + other.robson, postgres: u.postgres + other.postgres, bench: u.bench + other.bench,
-		wal: u.wal + other.wal, disk: u.disk + other.disk,
+		busy: u.busy + other.busy, capacity: u.capacity + other.capacity,
+		wal: u.wal + other.wal, heap: u.heap + other.heap, index: u.index + other.index,
 	}
+}
+
+// others is the part of the machine, in percent, that went to neither the bench nor what it measures: noise.
+func (u usage) others() float64 {
+	if u.capacity <= 0 {
+		return 0
+	}
+	return max(0, 100*float64(u.busy-u.robson-u.postgres-u.bench)/float64(u.capacity))
 }
 
 // observer looks at processes and at a database.
@@ -40,20 +53,23 @@ type observer struct {
 	postgresPID int
 }
 
-// diskUse is the size of the database's tables with all that belongs to them.
+// diskUse is the size of the database's tables, partitions too, and of their indexes.
 const diskUse = `
-select pg_current_wal_insert_lsn() - '0/0'::pg_lsn,
-    (select coalesce(sum(pg_total_relation_size(oid)), 0) from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace)::bigint`
+select pg_current_wal_insert_lsn() - '0/0'::pg_lsn, coalesce(sum(pg_table_size(oid)), 0)::bigint, coalesce(sum(pg_indexes_size(oid)), 0)::bigint
+from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace`
 
 // look tells what has been used so far.
 func (o *observer) look(ctx context.Context) (usage, error) {
 	var u usage
 	var wal float64
-	if err := o.conn.QueryRow(ctx, diskUse).Scan(&wal, &u.disk); err != nil {
+	if err := o.conn.QueryRow(ctx, diskUse).Scan(&wal, &u.heap, &u.index); err != nil {
 		return u, fmt.Errorf("look at WAL and disk: %w", err)
 	}
 	u.wal = int64(wal)
 	var err error
+	if u.busy, u.capacity, err = machineCPU(); err != nil {
+		return u, err
+	}
 	if o.servicePID != 0 {
 		if u.robson, err = cpuOf(o.servicePID, false); err != nil {
 			return u, err

@@ -155,6 +155,38 @@ func parseStat(text string) (own, reaped time.Duration, err error) {
 	return time.Duration(ticks[0]+ticks[1]) * tick, time.Duration(ticks[2]+ticks[3]) * tick, nil
 }
 
+// machineCPU is the processor time that the machine has spent since its start, and what it has had to spend.
+func machineCPU() (busy, capacity time.Duration, err error) {
+	data, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, 0, fmt.Errorf("read the machine's processor time: %w", err)
+	}
+	return parseMachine(string(data))
+}
+
+// parseMachine reads the first line of /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal. What the hypervisor
+// gave to others (steal) is busy: it is missing here.
+func parseMachine(text string) (busy, capacity time.Duration, err error) {
+	const idle, ioWait, count = 3, 4, 8
+	line, _, _ := strings.Cut(text, "\n")
+	fields := strings.Fields(line)
+	if len(fields) < count+1 || fields[0] != "cpu" {
+		return 0, 0, fmt.Errorf("the machine's processor time reads %q", line)
+	}
+	for i, field := range fields[1 : count+1] {
+		ticks, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0, 0, fmt.Errorf("the machine's processor time: %w", err)
+		}
+		spent := time.Duration(ticks) * (time.Second / clockTicks)
+		capacity += spent
+		if i != idle && i != ioWait {
+			busy += spent
+		}
+	}
+	return busy, capacity, nil
+}
+
 // peakMemory is the most memory that a process has held, in bytes.
 func peakMemory(pid int) (int64, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

@@ -20,6 +20,18 @@ func TestParseStat(t *testing.T) {
 	}
 }
 
+func TestParseMachine(t *testing.T) {
+	t.Parallel()
+	busy, capacity, err := parseMachine("cpu  100 50 200 1000 500 0 25 25 10 0\ncpu0 1 2 3")
+	require.NoError(t, err)
+	require.Equal(t, 4*time.Second, busy)
+	require.Equal(t, 19*time.Second, capacity)
+	for _, broken := range []string{"", "cpu 1 2 3", "cpu 1 2 3 4 5 x 7 8", "mem 1 2 3 4 5 6 7 8"} {
+		_, _, err := parseMachine(broken)
+		require.Error(t, err, "%q", broken)
+	}
+}
+
 func TestProcess_self(t *testing.T) {
 	t.Parallel()
 	used, err := cpuOf(os.Getpid(), true)

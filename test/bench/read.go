@@ -34,10 +34,11 @@ type readReport struct {
 
 // The reads that are measured.
 const (
-	readStream      = "a stream"
-	readTrace       = "by trace id"
-	readTraceRecent = "by trace id, this month"
-	readNewest      = "the newest 100"
+	readStream     = "a stream"
+	readAgain      = "the same stream again"
+	readTrace      = "by trace id"
+	readTraceMonth = "by trace id, in its month"
+	readNewest     = "the newest 100"
 )
 
 // reading asks one question about a random part of a log, and says how many events came.
@@ -46,22 +47,29 @@ type reading struct {
 	ask  func(ctx context.Context, log eventlogv1.ReadServiceClient, t *tenant, r *rand.Rand) (int, error)
 }
 
-// readings are the questions. Traces are those of fill.go, which a trace id of some tenant's is asked for by.
-func readings(traces func(t *tenant, recent bool, r *rand.Rand) string, month time.Time) []reading {
+// readings are the questions. traceOf gives the trace of some of a tenant's filled events, of last month if need be, which
+// lies between from and until.
+func readings(traceOf func(t *tenant, lastMonth bool, r *rand.Rand) string, from, until time.Time) []reading {
 	query := func(ctx context.Context, log eventlogv1.ReadServiceClient, filter *eventlogv1.EventFilter) (int, error) {
 		out, err := log.QueryEvents(ctx, &eventlogv1.QueryEventsRequest{Filter: filter})
 		return len(out.GetEvents()), err
 	}
+	stream := func(ctx context.Context, log eventlogv1.ReadServiceClient, account string) (int, error) {
+		out, err := log.ReadStream(ctx, &eventlogv1.ReadStreamRequest{StreamKey: "account:" + account, PageSize: 1000})
+		return len(out.GetEvents()), err
+	}
 	return []reading{
 		{readStream, func(ctx context.Context, log eventlogv1.ReadServiceClient, t *tenant, r *rand.Rand) (int, error) {
-			out, err := log.ReadStream(ctx, &eventlogv1.ReadStreamRequest{StreamKey: "account:" + t.accounts[r.IntN(len(t.accounts))], PageSize: 1000})
-			return len(out.GetEvents()), err
+			return stream(ctx, log, t.accounts[r.IntN(len(t.accounts))])
+		}},
+		{readAgain, func(ctx context.Context, log eventlogv1.ReadServiceClient, t *tenant, _ *rand.Rand) (int, error) {
+			return stream(ctx, log, t.accounts[0])
 		}},
 		{readTrace, func(ctx context.Context, log eventlogv1.ReadServiceClient, t *tenant, r *rand.Rand) (int, error) {
-			return query(ctx, log, &eventlogv1.EventFilter{TraceId: traces(t, false, r)})
+			return query(ctx, log, &eventlogv1.EventFilter{TraceId: traceOf(t, false, r)})
 		}},
-		{readTraceRecent, func(ctx context.Context, log eventlogv1.ReadServiceClient, t *tenant, r *rand.Rand) (int, error) {
-			return query(ctx, log, &eventlogv1.EventFilter{TraceId: traces(t, true, r), Since: timestamppb.New(month)})
+		{readTraceMonth, func(ctx context.Context, log eventlogv1.ReadServiceClient, t *tenant, r *rand.Rand) (int, error) {
+			return query(ctx, log, &eventlogv1.EventFilter{TraceId: traceOf(t, true, r), Since: timestamppb.New(from), Until: timestamppb.New(until)})
 		}},
 		{readNewest, func(ctx context.Context, log eventlogv1.ReadServiceClient, _ *tenant, _ *rand.Rand) (int, error) {
 			out, err := log.ReadLog(ctx, &eventlogv1.ReadLogRequest{Direction: eventlogv1.Direction_DIRECTION_BACKWARDS, PageSize: 100})
@@ -76,6 +84,9 @@ func (q *reading) measure(ctx context.Context, c *client, w *world) (readReport,
 	events, r := 0, newRand(1)
 	for range readCalls {
 		t := &w.tenants[r.IntN(len(w.tenants))]
+		if q.name == readAgain {
+			t = &w.tenants[0]
+		}
 		began := now()
 		n, err := q.ask(c.as(ctx, asCommand, t.id), c.reader(0), t, r)
 		if err != nil {

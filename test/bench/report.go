@@ -59,8 +59,11 @@ type loadReport struct {
 	RobsonCPUMicros    float64   `json:"robson_cpu_us_per_event"`
 	PostgresCPUMicros  float64   `json:"postgres_cpu_us_per_event"`
 	GeneratorCPUMicros float64   `json:"bench_cpu_us_per_event"`
-	WALBytes           float64   `json:"wal_bytes_per_event"`
-	DiskBytes          float64   `json:"disk_bytes_per_event"`
+	// OthersPercent is the part of the machine that other processes took meanwhile.
+	OthersPercent float64 `json:"others_cpu_percent"`
+	WALBytes      float64 `json:"wal_bytes_per_event"`
+	HeapBytes     float64 `json:"heap_bytes_per_event"`
+	IndexBytes    float64 `json:"index_bytes_per_event"`
 }
 
 // reported is an outcome as it is told.
@@ -72,7 +75,9 @@ func (o *outcome) reported() loadReport {
 		RobsonCPUMicros:    o.perEvent(float64(o.used.robson.Microseconds())),
 		PostgresCPUMicros:  o.perEvent(float64(o.used.postgres.Microseconds())),
 		GeneratorCPUMicros: o.perEvent(float64(o.used.bench.Microseconds())),
-		WALBytes:           o.perEvent(float64(o.used.wal)), DiskBytes: o.perEvent(float64(o.used.disk)),
+		OthersPercent:      o.used.others(),
+		WALBytes:           o.perEvent(float64(o.used.wal)),
+		HeapBytes:          o.perEvent(float64(o.used.heap)), IndexBytes: o.perEvent(float64(o.used.index)),
 	}
 	if o.total.firstError != nil {
 		r.FirstError = o.total.firstError.Error()
@@ -173,17 +178,18 @@ func (r *report) loads(out io.Writer) {
 	if len(r.Loads) == 0 {
 		return
 	}
-	fmt.Fprintln(out, "\nLoads. Latency is that of a call; CPU, WAL and disk are per event; rates are the rounds' median, least and most.")
+	fmt.Fprintln(out, "\nLoads. Latency is that of a call; CPU, WAL and bytes on disk are per event; others % is what\n"+
+		"other processes took of the machine; rates are the rounds' median, least and most.")
 	rows := make([][]string, 0, len(r.Loads))
 	for _, l := range r.Loads {
 		rows = append(rows, []string{
 			l.Name, strconv.Itoa(l.Callers), number(l.Rate, 0), number(slices.Min(l.Rates), 0), number(slices.Max(l.Rates), 0),
 			number(l.P50, 2), number(l.P99, 2), number(l.P999, 2), number(l.Max, 1),
-			number(l.RobsonCPUMicros, 0), number(l.PostgresCPUMicros, 0), number(l.GeneratorCPUMicros, 0),
-			number(l.WALBytes, 0), number(l.DiskBytes, 0), number(float64(l.Errors), 0),
+			number(l.RobsonCPUMicros, 0), number(l.PostgresCPUMicros, 0), number(l.GeneratorCPUMicros, 0), number(l.OthersPercent, 0),
+			number(l.WALBytes, 0), number(l.HeapBytes, 0), number(l.IndexBytes, 0), number(float64(l.Errors), 0),
 		})
 	}
-	table(out, "load | callers | events/s | min | max | p50 ms | p99 ms | p99.9 ms | max ms | robson µs | postgres µs | bench µs | WAL B | disk B | errors", rows)
+	table(out, "load | callers | events/s | min | max | p50 ms | p99 ms | p99.9 ms | max ms | robson µs | postgres µs | bench µs | others % | WAL B | heap B | index B | errors", rows)
 	for _, l := range r.Loads {
 		if l.FirstError != "" {
 			fmt.Fprintf(out, "%s: %d calls failed, the first: %s\n", l.Name, l.Errors, l.FirstError)
@@ -204,7 +210,7 @@ func (r *report) tables(out io.Writer) {
 	for _, t := range r.Tables {
 		rows = append(rows, []string{t.Name, strconv.FormatInt(t.Rows, 10), number(t.HeapPerEvent, 1), number(t.IndexPerEvent, 1), number(t.HeapPerEvent+t.IndexPerEvent, 1)})
 	}
-	table(out, "table | rows | heap B | indexes B | all B", rows)
+	table(out, "table | rows | heap B | index B | all B", rows)
 }
 
 func (r *report) reads(out io.Writer) {

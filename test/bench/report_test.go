@@ -25,7 +25,7 @@ func sample() *report {
 		load:  &load{name: loadUnary, title: "one event an append, uniform", callers: 64},
 		rates: []float64{9000, 10000, 8000},
 		total: tally{calls: 1000, events: 1000, errors: 2, firstError: errors.New("try again"), latency: latency},
-		used:  usage{robson: time.Second, postgres: 2 * time.Second, wal: 1_500_000, disk: 1_200_000},
+		used:  usage{busy: 5 * time.Second, capacity: 20 * time.Second, robson: time.Second, postgres: 2 * time.Second, wal: 1_500_000, heap: 900_000, index: 300_000},
 	}
 	raw := &outcome{
 		load: &load{name: loadRawStatements, title: "statement by statement", callers: 32}, rates: []float64{6000, 5000, 6000},

@@ -5,6 +5,7 @@ import (
 	"crypto/md5" //nolint:gosec // names traces as fill.go does, in SQL
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 
@@ -88,45 +89,50 @@ func (l *sizedLog) loads() []*load {
 
 // readLogs measures reads on each log, and afterwards which partitions they looked into.
 func (b *bench) readLogs(ctx context.Context, logs []*sizedLog) error {
-	today := now().UTC()
-	month := time.Date(today.Year(), today.Month(), 1, 0, 0, 0, 0, time.UTC)
-	kinds := len(readings(nil, month))
-	before := make([]map[string]int64, len(logs))
 	if err := wait(ctx, countersSettle); err != nil {
 		return err
 	}
-	for kind := range kinds {
-		first := len(b.report.Reads)
-		for i, l := range logs {
-			var err error
-			if before[i], err = scans(ctx, l.conn); err != nil {
-				return err
-			}
-			b.say("reading %s of %d events\n", readings(l.trace, month)[kind].name, l.events)
-			read, err := readings(l.trace, month)[kind].measure(ctx, l.suite.service.client, l.suite.world)
-			if err != nil {
-				return err
-			}
-			read.LogEvents = int64(l.events)
-			b.report.Reads = append(b.report.Reads, read)
-		}
-		if err := wait(ctx, countersSettle); err != nil {
+	for kind := range readings(nil, time.Time{}, time.Time{}) {
+		if err := b.readKind(ctx, logs, kind); err != nil {
 			return err
 		}
-		for i, l := range logs {
-			after, err := scans(ctx, l.conn)
-			if err != nil {
-				return err
-			}
-			read := &b.report.Reads[first+i]
-			for partition, n := range after {
-				read.Partitions++
-				if n > before[i][partition] {
-					read.PartitionsRead++
-				}
+	}
+	return nil
+}
+
+// readKind makes one kind of read on each log.
+func (b *bench) readKind(ctx context.Context, logs []*sizedLog, kind int) error {
+	today := now().UTC()
+	until := time.Date(today.Year(), today.Month(), 1, 0, 0, 0, 0, time.UTC)
+	before, reads := make([]map[string]int64, len(logs)), make([]readReport, len(logs))
+	for i, l := range logs {
+		var err error
+		if before[i], err = scans(ctx, l.conn); err != nil {
+			return err
+		}
+		question := readings(l.trace, until.AddDate(0, -1, 0), until)[kind]
+		b.say("reading %s, of %d events\n", question.name, l.events)
+		if reads[i], err = question.measure(ctx, l.suite.service.client, l.suite.world); err != nil {
+			return err
+		}
+		reads[i].LogEvents = int64(l.events)
+	}
+	if err := wait(ctx, countersSettle); err != nil {
+		return err
+	}
+	for i, l := range logs {
+		after, err := scans(ctx, l.conn)
+		if err != nil {
+			return err
+		}
+		reads[i].Partitions = len(after)
+		for partition, n := range after {
+			if n > before[i][partition] {
+				reads[i].PartitionsRead++
 			}
 		}
 	}
+	b.report.Reads = append(b.report.Reads, reads...)
 	return nil
 }
 
@@ -157,19 +163,16 @@ select relname, coalesce(seq_scan, 0) + coalesce(idx_scan, 0) from pg_stat_user_
 	return counts, nil
 }
 
-// trace is the trace of some of a tenant's filled events, which fill.go names by tenant and position; of the current month
-// if it is to be recent.
-func (l *sizedLog) trace(t *tenant, recent bool, r *rand.Rand) string {
+// trace is the trace of some of a tenant's filled events, which fill.go names by tenant and position; of the middle of last
+// month if need be.
+func (l *sizedLog) trace(t *tenant, lastMonth bool, r *rand.Rand) string {
 	tenants := l.suite.world.tenants
-	index, positions := 0, l.events/len(tenants)
-	for i := range tenants {
-		if tenants[i].id == t.id {
-			index = i
-		}
-	}
+	index := slices.IndexFunc(tenants, func(other tenant) bool { return other.id == t.id })
+	positions := l.events / len(tenants)
 	position := 1 + r.IntN(positions)
-	if recent {
-		position = positions - r.IntN(max(positions/months/2, 1))
+	if lastMonth {
+		perMonth := positions / months
+		position = (months-2)*perMonth + perMonth/4 + r.IntN(perMonth/2)
 	}
 	sum := md5.Sum([]byte("trace" + strconv.Itoa(index) + "/" + strconv.Itoa(position/20))) //nolint:gosec // as above
 	return uuid.UUID(sum).String()
@@ -179,9 +182,10 @@ func (l *sizedLog) trace(t *tenant, recent bool, r *rand.Rand) string {
 func sizedTargets(size string) []target {
 	targets := []target{
 		{name: "a stream read p99, ms", must: 10, aim: 10, atMost: true, value: readP99(readStream, sizes[size])},
+		{name: "the same stream again p99, ms", must: 10, aim: 10, atMost: true, value: readP99(readAgain, sizes[size])},
 		{name: "search by trace id p99, ms", must: 20, aim: 20, atMost: true, value: readP99(readTrace, sizes[size])},
-		{name: "partitions read for a search in one month", must: 1, aim: 1, atMost: true, value: func(r *report) (float64, bool) {
-			read := r.findRead(readTraceRecent, sizes[size])
+		{name: "partitions read by a search in one month", must: 1, aim: 1, atMost: true, value: func(r *report) (float64, bool) {
+			read := r.findRead(readTraceMonth, sizes[size])
 			if read == nil {
 				return 0, false
 			}

@@ -97,7 +97,7 @@ func diskPerEvent(r *report) (float64, bool) {
 	if l == nil || r.PayloadBytes == 0 {
 		return 0, false
 	}
-	return l.DiskBytes - r.PayloadBytes + payloadBytes, true
+	return l.HeapBytes + l.IndexBytes - r.PayloadBytes + payloadBytes, true
 }
 
 func walPerEvent(r *report) (float64, bool) {
