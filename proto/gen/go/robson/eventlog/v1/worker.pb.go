@@ -10,6 +10,7 @@ package eventlogv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	v1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	_ "github.com/robson/robson/proto/gen/go/robson/options/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -441,11 +442,323 @@ func (*ReleaseLeaseResponse) Descriptor() ([]byte, []int) {
 	return file_robson_eventlog_v1_worker_proto_rawDescGZIP(), []int{7}
 }
 
+type FollowRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which worker of the calling service; its checkpoints are those of SaveCheckpoint under this name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Who follows, for people to read: distinct for each process.
+	Holder string `protobuf:"bytes,2,opt,name=holder,proto3" json:"holder,omitempty"`
+	// Only events of these types; none: of all.
+	EventTypes []string `protobuf:"bytes,3,rep,name=event_types,json=eventTypes,proto3" json:"event_types,omitempty"`
+	// Only events of streams of these kinds; none: of all.
+	StreamKinds []string `protobuf:"bytes,4,rep,name=stream_kinds,json=streamKinds,proto3" json:"stream_kinds,omitempty"`
+	// The most tenants to be assigned at a time; 0: as many as the server allows.
+	TenantsMax    int32 `protobuf:"varint,5,opt,name=tenants_max,json=tenantsMax,proto3" json:"tenants_max,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FollowRequest) Reset() {
+	*x = FollowRequest{}
+	mi := &file_robson_eventlog_v1_worker_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FollowRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FollowRequest) ProtoMessage() {}
+
+func (x *FollowRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_robson_eventlog_v1_worker_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FollowRequest.ProtoReflect.Descriptor instead.
+func (*FollowRequest) Descriptor() ([]byte, []int) {
+	return file_robson_eventlog_v1_worker_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *FollowRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *FollowRequest) GetHolder() string {
+	if x != nil {
+		return x.Holder
+	}
+	return ""
+}
+
+func (x *FollowRequest) GetEventTypes() []string {
+	if x != nil {
+		return x.EventTypes
+	}
+	return nil
+}
+
+func (x *FollowRequest) GetStreamKinds() []string {
+	if x != nil {
+		return x.StreamKinds
+	}
+	return nil
+}
+
+func (x *FollowRequest) GetTenantsMax() int32 {
+	if x != nil {
+		return x.TenantsMax
+	}
+	return 0
+}
+
+type FollowResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose log this is about.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// What it is.
+	//
+	// Types that are valid to be assigned to Message:
+	//
+	//	*FollowResponse_Assigned
+	//	*FollowResponse_Event
+	//	*FollowResponse_CaughtUp
+	//	*FollowResponse_Revoked
+	Message       isFollowResponse_Message `protobuf_oneof:"message"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FollowResponse) Reset() {
+	*x = FollowResponse{}
+	mi := &file_robson_eventlog_v1_worker_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FollowResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FollowResponse) ProtoMessage() {}
+
+func (x *FollowResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_robson_eventlog_v1_worker_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FollowResponse.ProtoReflect.Descriptor instead.
+func (*FollowResponse) Descriptor() ([]byte, []int) {
+	return file_robson_eventlog_v1_worker_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *FollowResponse) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *FollowResponse) GetMessage() isFollowResponse_Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *FollowResponse) GetAssigned() *Assigned {
+	if x != nil {
+		if x, ok := x.Message.(*FollowResponse_Assigned); ok {
+			return x.Assigned
+		}
+	}
+	return nil
+}
+
+func (x *FollowResponse) GetEvent() *v1.Event {
+	if x != nil {
+		if x, ok := x.Message.(*FollowResponse_Event); ok {
+			return x.Event
+		}
+	}
+	return nil
+}
+
+func (x *FollowResponse) GetCaughtUp() *CaughtUp {
+	if x != nil {
+		if x, ok := x.Message.(*FollowResponse_CaughtUp); ok {
+			return x.CaughtUp
+		}
+	}
+	return nil
+}
+
+func (x *FollowResponse) GetRevoked() *Revoked {
+	if x != nil {
+		if x, ok := x.Message.(*FollowResponse_Revoked); ok {
+			return x.Revoked
+		}
+	}
+	return nil
+}
+
+type isFollowResponse_Message interface {
+	isFollowResponse_Message()
+}
+
+type FollowResponse_Assigned struct {
+	// The tenant is assigned to this stream.
+	Assigned *Assigned `protobuf:"bytes,2,opt,name=assigned,proto3,oneof"`
+}
+
+type FollowResponse_Event struct {
+	// The next event of an assigned tenant.
+	Event *v1.Event `protobuf:"bytes,3,opt,name=event,proto3,oneof"`
+}
+
+type FollowResponse_CaughtUp struct {
+	// Everything up to this position has been sent that the filters let through. Sent once the end of the log is
+	// reached, and from time to time while the filters hold everything back.
+	CaughtUp *CaughtUp `protobuf:"bytes,4,opt,name=caught_up,json=caughtUp,proto3,oneof"`
+}
+
+type FollowResponse_Revoked struct {
+	// The tenant is no longer assigned to this stream.
+	Revoked *Revoked `protobuf:"bytes,5,opt,name=revoked,proto3,oneof"`
+}
+
+func (*FollowResponse_Assigned) isFollowResponse_Message() {}
+
+func (*FollowResponse_Event) isFollowResponse_Message() {}
+
+func (*FollowResponse_CaughtUp) isFollowResponse_Message() {}
+
+func (*FollowResponse_Revoked) isFollowResponse_Message() {}
+
+type Assigned struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The position after which its events come: the checkpoint that is saved.
+	Checkpoint    int64 `protobuf:"varint,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Assigned) Reset() {
+	*x = Assigned{}
+	mi := &file_robson_eventlog_v1_worker_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Assigned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Assigned) ProtoMessage() {}
+
+func (x *Assigned) ProtoReflect() protoreflect.Message {
+	mi := &file_robson_eventlog_v1_worker_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Assigned.ProtoReflect.Descriptor instead.
+func (*Assigned) Descriptor() ([]byte, []int) {
+	return file_robson_eventlog_v1_worker_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Assigned) GetCheckpoint() int64 {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return 0
+}
+
+// Nothing more comes of the tenant. Save its checkpoint now: soon another holder begins there.
+type Revoked struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Why, if its log cannot be followed, e.g. EVENT_MISSING: it is then assigned again later, from its checkpoint.
+	// Empty: another holder takes its part.
+	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The same for people.
+	Message       string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Revoked) Reset() {
+	*x = Revoked{}
+	mi := &file_robson_eventlog_v1_worker_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Revoked) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Revoked) ProtoMessage() {}
+
+func (x *Revoked) ProtoReflect() protoreflect.Message {
+	mi := &file_robson_eventlog_v1_worker_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Revoked.ProtoReflect.Descriptor instead.
+func (*Revoked) Descriptor() ([]byte, []int) {
+	return file_robson_eventlog_v1_worker_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Revoked) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Revoked) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 var File_robson_eventlog_v1_worker_proto protoreflect.FileDescriptor
 
 const file_robson_eventlog_v1_worker_proto_rawDesc = "" +
 	"\n" +
-	"\x1frobson/eventlog/v1/worker.proto\x12\x12robson.eventlog.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1frobson/options/v1/options.proto\"6\n" +
+	"\x1frobson/eventlog/v1/worker.proto\x12\x12robson.eventlog.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1brobson/event/v1/event.proto\x1a\x1drobson/eventlog/v1/read.proto\x1a\x1frobson/options/v1/options.proto\"6\n" +
 	"\x14GetCheckpointRequest\x12\x1e\n" +
 	"\x04name\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x04name\"d\n" +
@@ -475,12 +788,36 @@ const file_robson_eventlog_v1_worker_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x04name\x12\"\n" +
 	"\x06holder\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x06holder\"\x16\n" +
-	"\x14ReleaseLeaseResponse2\x9b\x05\n" +
+	"\x14ReleaseLeaseResponse\"\x9d\x02\n" +
+	"\rFollowRequest\x12\x1d\n" +
+	"\x04name\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x04name\x12\"\n" +
+	"\x06holder\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x06holder\x12B\n" +
+	"\vevent_types\x18\x03 \x03(\tB!\xbaH\x1e\x92\x01\x1b\x10,\"\x17r\x152\x13^[A-Z][A-Z_]{2,63}$R\n" +
+	"eventTypes\x12[\n" +
+	"\fstream_kinds\x18\x04 \x03(\tB8\xbaH5\x92\x012\x10\x05\".r,R\x06tenantR\aaccountR\bstrategyR\bpositionR\x05orderR\vstreamKinds\x12(\n" +
+	"\vtenants_max\x18\x05 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\n" +
+	"tenantsMax\"\x9a\x02\n" +
+	"\x0eFollowResponse\x12\x1b\n" +
+	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12:\n" +
+	"\bassigned\x18\x02 \x01(\v2\x1c.robson.eventlog.v1.AssignedH\x00R\bassigned\x12.\n" +
+	"\x05event\x18\x03 \x01(\v2\x16.robson.event.v1.EventH\x00R\x05event\x12;\n" +
+	"\tcaught_up\x18\x04 \x01(\v2\x1c.robson.eventlog.v1.CaughtUpH\x00R\bcaughtUp\x127\n" +
+	"\arevoked\x18\x05 \x01(\v2\x1b.robson.eventlog.v1.RevokedH\x00R\arevokedB\t\n" +
+	"\amessage\"*\n" +
+	"\bAssigned\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x01 \x01(\x03R\n" +
+	"checkpoint\";\n" +
+	"\aRevoked\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage2\xad\x06\n" +
 	"\rWorkerService\x12\xa3\x01\n" +
 	"\rGetCheckpoint\x12(.robson.eventlog.v1.GetCheckpointRequest\x1a).robson.eventlog.v1.GetCheckpointResponse\"=\xe2\xf9\x186\x12\acommand\x12\tconnector\x12\tprojector\x12\vsnapshotter\x12\breplayer\x90\x02\x01\x12\xa3\x01\n" +
 	"\x0eSaveCheckpoint\x12).robson.eventlog.v1.SaveCheckpointRequest\x1a*.robson.eventlog.v1.SaveCheckpointResponse\":\xe2\xf9\x186\x12\acommand\x12\tconnector\x12\tprojector\x12\vsnapshotter\x12\breplayer\x12\x9d\x01\n" +
 	"\fAcquireLease\x12'.robson.eventlog.v1.AcquireLeaseRequest\x1a(.robson.eventlog.v1.AcquireLeaseResponse\":\xe2\xf9\x186\x12\acommand\x12\tconnector\x12\tprojector\x12\vsnapshotter\x12\breplayer\x12\x9d\x01\n" +
-	"\fReleaseLease\x12'.robson.eventlog.v1.ReleaseLeaseRequest\x1a(.robson.eventlog.v1.ReleaseLeaseResponse\":\xe2\xf9\x186\x12\acommand\x12\tconnector\x12\tprojector\x12\vsnapshotter\x12\breplayerBEZCgithub.com/robson/robson/proto/gen/go/robson/eventlog/v1;eventlogv1b\x06proto3"
+	"\fReleaseLease\x12'.robson.eventlog.v1.ReleaseLeaseRequest\x1a(.robson.eventlog.v1.ReleaseLeaseResponse\":\xe2\xf9\x186\x12\acommand\x12\tconnector\x12\tprojector\x12\vsnapshotter\x12\breplayer\x12\x8f\x01\n" +
+	"\x06Follow\x12!.robson.eventlog.v1.FollowRequest\x1a\".robson.eventlog.v1.FollowResponse\"<\xe2\xf9\x188\x12\acommand\x12\tconnector\x12\tprojector\x12\vsnapshotter\x12\breplayer\x18\x010\x01BEZCgithub.com/robson/robson/proto/gen/go/robson/eventlog/v1;eventlogv1b\x06proto3"
 
 var (
 	file_robson_eventlog_v1_worker_proto_rawDescOnce sync.Once
@@ -494,7 +831,7 @@ func file_robson_eventlog_v1_worker_proto_rawDescGZIP() []byte {
 	return file_robson_eventlog_v1_worker_proto_rawDescData
 }
 
-var file_robson_eventlog_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_robson_eventlog_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_robson_eventlog_v1_worker_proto_goTypes = []any{
 	(*GetCheckpointRequest)(nil),   // 0: robson.eventlog.v1.GetCheckpointRequest
 	(*GetCheckpointResponse)(nil),  // 1: robson.eventlog.v1.GetCheckpointResponse
@@ -504,26 +841,38 @@ var file_robson_eventlog_v1_worker_proto_goTypes = []any{
 	(*AcquireLeaseResponse)(nil),   // 5: robson.eventlog.v1.AcquireLeaseResponse
 	(*ReleaseLeaseRequest)(nil),    // 6: robson.eventlog.v1.ReleaseLeaseRequest
 	(*ReleaseLeaseResponse)(nil),   // 7: robson.eventlog.v1.ReleaseLeaseResponse
-	(*timestamppb.Timestamp)(nil),  // 8: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),    // 9: google.protobuf.Duration
+	(*FollowRequest)(nil),          // 8: robson.eventlog.v1.FollowRequest
+	(*FollowResponse)(nil),         // 9: robson.eventlog.v1.FollowResponse
+	(*Assigned)(nil),               // 10: robson.eventlog.v1.Assigned
+	(*Revoked)(nil),                // 11: robson.eventlog.v1.Revoked
+	(*timestamppb.Timestamp)(nil),  // 12: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),    // 13: google.protobuf.Duration
+	(*v1.Event)(nil),               // 14: robson.event.v1.Event
+	(*CaughtUp)(nil),               // 15: robson.eventlog.v1.CaughtUp
 }
 var file_robson_eventlog_v1_worker_proto_depIdxs = []int32{
-	8, // 0: robson.eventlog.v1.GetCheckpointResponse.saved_at:type_name -> google.protobuf.Timestamp
-	9, // 1: robson.eventlog.v1.AcquireLeaseRequest.time_to_live:type_name -> google.protobuf.Duration
-	8, // 2: robson.eventlog.v1.AcquireLeaseResponse.expires_at:type_name -> google.protobuf.Timestamp
-	0, // 3: robson.eventlog.v1.WorkerService.GetCheckpoint:input_type -> robson.eventlog.v1.GetCheckpointRequest
-	2, // 4: robson.eventlog.v1.WorkerService.SaveCheckpoint:input_type -> robson.eventlog.v1.SaveCheckpointRequest
-	4, // 5: robson.eventlog.v1.WorkerService.AcquireLease:input_type -> robson.eventlog.v1.AcquireLeaseRequest
-	6, // 6: robson.eventlog.v1.WorkerService.ReleaseLease:input_type -> robson.eventlog.v1.ReleaseLeaseRequest
-	1, // 7: robson.eventlog.v1.WorkerService.GetCheckpoint:output_type -> robson.eventlog.v1.GetCheckpointResponse
-	3, // 8: robson.eventlog.v1.WorkerService.SaveCheckpoint:output_type -> robson.eventlog.v1.SaveCheckpointResponse
-	5, // 9: robson.eventlog.v1.WorkerService.AcquireLease:output_type -> robson.eventlog.v1.AcquireLeaseResponse
-	7, // 10: robson.eventlog.v1.WorkerService.ReleaseLease:output_type -> robson.eventlog.v1.ReleaseLeaseResponse
-	7, // [7:11] is the sub-list for method output_type
-	3, // [3:7] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	12, // 0: robson.eventlog.v1.GetCheckpointResponse.saved_at:type_name -> google.protobuf.Timestamp
+	13, // 1: robson.eventlog.v1.AcquireLeaseRequest.time_to_live:type_name -> google.protobuf.Duration
+	12, // 2: robson.eventlog.v1.AcquireLeaseResponse.expires_at:type_name -> google.protobuf.Timestamp
+	10, // 3: robson.eventlog.v1.FollowResponse.assigned:type_name -> robson.eventlog.v1.Assigned
+	14, // 4: robson.eventlog.v1.FollowResponse.event:type_name -> robson.event.v1.Event
+	15, // 5: robson.eventlog.v1.FollowResponse.caught_up:type_name -> robson.eventlog.v1.CaughtUp
+	11, // 6: robson.eventlog.v1.FollowResponse.revoked:type_name -> robson.eventlog.v1.Revoked
+	0,  // 7: robson.eventlog.v1.WorkerService.GetCheckpoint:input_type -> robson.eventlog.v1.GetCheckpointRequest
+	2,  // 8: robson.eventlog.v1.WorkerService.SaveCheckpoint:input_type -> robson.eventlog.v1.SaveCheckpointRequest
+	4,  // 9: robson.eventlog.v1.WorkerService.AcquireLease:input_type -> robson.eventlog.v1.AcquireLeaseRequest
+	6,  // 10: robson.eventlog.v1.WorkerService.ReleaseLease:input_type -> robson.eventlog.v1.ReleaseLeaseRequest
+	8,  // 11: robson.eventlog.v1.WorkerService.Follow:input_type -> robson.eventlog.v1.FollowRequest
+	1,  // 12: robson.eventlog.v1.WorkerService.GetCheckpoint:output_type -> robson.eventlog.v1.GetCheckpointResponse
+	3,  // 13: robson.eventlog.v1.WorkerService.SaveCheckpoint:output_type -> robson.eventlog.v1.SaveCheckpointResponse
+	5,  // 14: robson.eventlog.v1.WorkerService.AcquireLease:output_type -> robson.eventlog.v1.AcquireLeaseResponse
+	7,  // 15: robson.eventlog.v1.WorkerService.ReleaseLease:output_type -> robson.eventlog.v1.ReleaseLeaseResponse
+	9,  // 16: robson.eventlog.v1.WorkerService.Follow:output_type -> robson.eventlog.v1.FollowResponse
+	12, // [12:17] is the sub-list for method output_type
+	7,  // [7:12] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_robson_eventlog_v1_worker_proto_init() }
@@ -531,13 +880,20 @@ func file_robson_eventlog_v1_worker_proto_init() {
 	if File_robson_eventlog_v1_worker_proto != nil {
 		return
 	}
+	file_robson_eventlog_v1_read_proto_init()
+	file_robson_eventlog_v1_worker_proto_msgTypes[9].OneofWrappers = []any{
+		(*FollowResponse_Assigned)(nil),
+		(*FollowResponse_Event)(nil),
+		(*FollowResponse_CaughtUp)(nil),
+		(*FollowResponse_Revoked)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_robson_eventlog_v1_worker_proto_rawDesc), len(file_robson_eventlog_v1_worker_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -25,6 +25,7 @@ const (
 	WorkerService_SaveCheckpoint_FullMethodName = "/robson.eventlog.v1.WorkerService/SaveCheckpoint"
 	WorkerService_AcquireLease_FullMethodName   = "/robson.eventlog.v1.WorkerService/AcquireLease"
 	WorkerService_ReleaseLease_FullMethodName   = "/robson.eventlog.v1.WorkerService/ReleaseLease"
+	WorkerService_Follow_FullMethodName         = "/robson.eventlog.v1.WorkerService/Follow"
 )
 
 // WorkerServiceClient is the client API for WorkerService service.
@@ -43,6 +44,11 @@ type WorkerServiceClient interface {
 	AcquireLease(ctx context.Context, in *AcquireLeaseRequest, opts ...grpc.CallOption) (*AcquireLeaseResponse, error)
 	// ReleaseLease gives a lease back; nothing happens if another holds it.
 	ReleaseLease(ctx context.Context, in *ReleaseLeaseRequest, opts ...grpc.CallOption) (*ReleaseLeaseResponse, error)
+	// Follow sends the logs of all tenants, new ones too, on one stream, each from the checkpoint that is saved under
+	// the name. Those of a service that follow under one name share the tenants: each is assigned about its part, by
+	// leases that are kept up while the stream lives. Within an assignment events come in order, without gap or repeat.
+	// A tenant's next assignment begins at its checkpoint, so work may be done twice, and none is left out.
+	Follow(ctx context.Context, in *FollowRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FollowResponse], error)
 }
 
 type workerServiceClient struct {
@@ -93,6 +99,25 @@ func (c *workerServiceClient) ReleaseLease(ctx context.Context, in *ReleaseLease
 	return out, nil
 }
 
+func (c *workerServiceClient) Follow(ctx context.Context, in *FollowRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FollowResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &WorkerService_ServiceDesc.Streams[0], WorkerService_Follow_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[FollowRequest, FollowResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type WorkerService_FollowClient = grpc.ServerStreamingClient[FollowResponse]
+
 // WorkerServiceServer is the server API for WorkerService service.
 // All implementations must embed UnimplementedWorkerServiceServer
 // for forward compatibility.
@@ -109,6 +134,11 @@ type WorkerServiceServer interface {
 	AcquireLease(context.Context, *AcquireLeaseRequest) (*AcquireLeaseResponse, error)
 	// ReleaseLease gives a lease back; nothing happens if another holds it.
 	ReleaseLease(context.Context, *ReleaseLeaseRequest) (*ReleaseLeaseResponse, error)
+	// Follow sends the logs of all tenants, new ones too, on one stream, each from the checkpoint that is saved under
+	// the name. Those of a service that follow under one name share the tenants: each is assigned about its part, by
+	// leases that are kept up while the stream lives. Within an assignment events come in order, without gap or repeat.
+	// A tenant's next assignment begins at its checkpoint, so work may be done twice, and none is left out.
+	Follow(*FollowRequest, grpc.ServerStreamingServer[FollowResponse]) error
 	mustEmbedUnimplementedWorkerServiceServer()
 }
 
@@ -130,6 +160,9 @@ func (UnimplementedWorkerServiceServer) AcquireLease(context.Context, *AcquireLe
 }
 func (UnimplementedWorkerServiceServer) ReleaseLease(context.Context, *ReleaseLeaseRequest) (*ReleaseLeaseResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReleaseLease not implemented")
+}
+func (UnimplementedWorkerServiceServer) Follow(*FollowRequest, grpc.ServerStreamingServer[FollowResponse]) error {
+	return status.Error(codes.Unimplemented, "method Follow not implemented")
 }
 func (UnimplementedWorkerServiceServer) mustEmbedUnimplementedWorkerServiceServer() {}
 func (UnimplementedWorkerServiceServer) testEmbeddedByValue()                       {}
@@ -224,6 +257,17 @@ func _WorkerService_ReleaseLease_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _WorkerService_Follow_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(FollowRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(WorkerServiceServer).Follow(m, &grpc.GenericServerStream[FollowRequest, FollowResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type WorkerService_FollowServer = grpc.ServerStreamingServer[FollowResponse]
+
 // WorkerService_ServiceDesc is the grpc.ServiceDesc for WorkerService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -248,6 +292,12 @@ var WorkerService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _WorkerService_ReleaseLease_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Follow",
+			Handler:       _WorkerService_Follow_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "robson/eventlog/v1/worker.proto",
 }
