@@ -31,7 +31,7 @@ func startCluster(ctx context.Context, cfg *config, dir string) (*cluster, error
 	text := cfg.databaseURL
 	if text == "" {
 		var err error
-		c.process, err = start(ctx, "ready.", cfg.binary, "postgres", "--data-dir", dir, "--shared-buffers-mb", strconv.Itoa(cfg.sharedBuffersMB))
+		c.process, err = start(ctx, nil, "ready.", cfg.binary, "postgres", "--data-dir", dir, "--shared-buffers-mb", strconv.Itoa(cfg.sharedBuffersMB))
 		if err != nil {
 			return nil, err
 		}
@@ -127,7 +127,7 @@ func (c *cluster) createDatabase(ctx context.Context, name string) error {
 			return fmt.Errorf("%s: %w", sql, err)
 		}
 	}
-	return runToEnd(ctx, c.binary, "migrate", "up", "--database-url", c.databaseURL(name))
+	return runToEnd(ctx, databaseIn(c.databaseURL(name)), c.binary, "migrate", "up")
 }
 
 // dropDatabase removes what createDatabase made.

@@ -93,3 +93,11 @@ func (c *config) validate() error {
 	refuse(c.output != formatTable && c.output != formatJSON, "-output is table or json, not %q", c.output)
 	return errors.Join(errs...)
 }
+
+// reported is what a report says of the choices. Paths and URLs are no part of it: they may hold passwords.
+func (c *config) reported() settings {
+	return settings{
+		Size: c.size, Only: c.only.String(), Rounds: c.rounds, Seconds: c.duration.Seconds(),
+		Tenants: c.tenants, Accounts: c.accounts, Callers: c.callers,
+	}
+}

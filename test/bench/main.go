@@ -42,7 +42,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 		return err
 	}
 	uuid.EnableRandPool() // ids are made in the loops that are measured
-	b := &bench{cfg: cfg, log: errOut, report: &report{StartedAt: now(), Command: args, Rounds: cfg.rounds, Seconds: cfg.duration.Seconds()}}
+	b := &bench{cfg: cfg, log: errOut, report: &report{StartedAt: now(), Settings: cfg.reported()}}
 	if err := errors.Join(b.run(ctx), b.close(context.WithoutCancel(ctx))); err != nil {
 		return err
 	}

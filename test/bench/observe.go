@@ -67,9 +67,6 @@ func (o *observer) look(ctx context.Context) (usage, error) {
 	}
 	u.wal = int64(wal)
 	var err error
-	if u.busy, u.capacity, err = machineCPU(); err != nil {
-		return u, err
-	}
 	if o.servicePID != 0 {
 		if u.robson, err = cpuOf(o.servicePID, false); err != nil {
 			return u, err
@@ -77,6 +74,10 @@ func (o *observer) look(ctx context.Context) (usage, error) {
 	}
 	if o.postgresPID != 0 {
 		if u.postgres, err = cpuOf(o.postgresPID, true); err != nil {
+			return u, err
+		}
+		// Where PostgreSQL is unknown, it would be taken for another process.
+		if u.busy, u.capacity, err = machineCPU(); err != nil {
 			return u, err
 		}
 	}

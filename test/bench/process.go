@@ -50,12 +50,15 @@ func (l *lines) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// start runs a program. If ready is not empty, it returns when the program has said so.
-func start(ctx context.Context, ready, name string, args ...string) (*process, error) {
+// databaseIn gives a program a database by its environment: a command line, with the password in it, is for all to see.
+func databaseIn(url string) []string { return append(os.Environ(), "ROBSON_DATABASE_URL="+url) }
+
+// start runs a program in an environment; nil: ours. If ready is not empty, it returns when the program has said so.
+func start(ctx context.Context, env []string, ready, name string, args ...string) (*process, error) {
 	p := &process{name: filepath.Base(name) + " " + args[0], ended: make(chan error, 1)}
 	p.out.ready, p.out.found = ready, make(chan struct{})
 	p.cmd = exec.Command(name, args...) //nolint:gosec,noctx // the binary that is measured; it is stopped in order, not killed
-	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = env, &p.out, &p.out
 	// A session of its own: Ctrl-C is for the bench, which then stops what it started.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
 	if err := p.cmd.Start(); err != nil {
@@ -92,8 +95,10 @@ func (p *process) stop() error {
 }
 
 // runToEnd runs a program that ends by itself.
-func runToEnd(ctx context.Context, name string, args ...string) error {
-	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput() //nolint:gosec // the binary that is measured
+func runToEnd(ctx context.Context, env []string, name string, args ...string) error {
+	cmd := exec.CommandContext(ctx, name, args...) //nolint:gosec // the binary that is measured
+	cmd.Env = env
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%s %s: %w\n%s", filepath.Base(name), args[0], err, out)
 	}

@@ -46,9 +46,9 @@ func TestProcess_self(t *testing.T) {
 
 func TestStart_says_why_a_program_ended(t *testing.T) {
 	t.Parallel()
-	_, err := start(t.Context(), "ready.", "/bin/sh", "-c", "echo no luck; exit 3")
+	_, err := start(t.Context(), nil, "ready.", "/bin/sh", "-c", "echo no luck; exit 3")
 	require.ErrorContains(t, err, "no luck")
-	p, err := start(t.Context(), "ready.", "/bin/sh", "-c", "echo ready.; read forever")
+	p, err := start(t.Context(), nil, "ready.", "/bin/sh", "-c", "echo ready.; read forever")
 	require.NoError(t, err)
 	_ = p.stop() // sh ends by the signal or by the end of its input
 }

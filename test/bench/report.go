@@ -15,13 +15,9 @@ import (
 
 // report is what a run came to.
 type report struct {
-	StartedAt time.Time `json:"started_at"`
-	// Command is the command line, so that the run can be repeated.
-	Command []string `json:"command"`
-	Machine machine  `json:"machine"`
-	// Rounds and Seconds say how often and how long each load ran.
-	Rounds       int          `json:"rounds"`
-	Seconds      float64      `json:"seconds"`
+	StartedAt    time.Time    `json:"started_at"`
+	Settings     settings     `json:"settings"`
+	Machine      machine      `json:"machine"`
 	Loads        []loadReport `json:"loads"`
 	Tables       []tableSize  `json:"tables,omitempty"`
 	Reads        []readReport `json:"reads,omitempty"`
@@ -29,6 +25,18 @@ type report struct {
 	// PayloadBytes is the mean size of a simple event's payload.
 	PayloadBytes float64       `json:"payload_bytes,omitempty"`
 	Targets      []targetValue `json:"targets"`
+}
+
+// settings are what makes a run what it is, so that it can be repeated.
+type settings struct {
+	Size string `json:"size,omitempty"`
+	Only string `json:"only,omitempty"`
+	// Rounds and Seconds say how often and how long each load ran.
+	Rounds   int     `json:"rounds"`
+	Seconds  float64 `json:"seconds"`
+	Tenants  int     `json:"tenants"`
+	Accounts int     `json:"accounts_per_tenant"`
+	Callers  int     `json:"callers"`
 }
 
 // machine is what the figures were measured on.
@@ -134,7 +142,7 @@ func (r *report) head(out io.Writer) {
 	for _, name := range []string{"fsync", "synchronous_commit", "full_page_writes", "shared_buffers", "max_wal_size"} {
 		fmt.Fprintf(out, ", %s %s", name, r.Machine.Postgres[name])
 	}
-	fmt.Fprintf(out, "\n%d rounds of %gs a load, in turn", r.Rounds, r.Seconds)
+	fmt.Fprintf(out, "\n%d rounds of %gs a load, in turn", r.Settings.Rounds, r.Settings.Seconds)
 	if r.Machine.SyncsPerSecond > 0 {
 		fmt.Fprintf(out, "; fdatasync %.0f/s", r.Machine.SyncsPerSecond)
 	}

@@ -32,7 +32,7 @@ func sample() *report {
 		total: tally{calls: 1, events: 1, latency: latency},
 	}
 	r := &report{
-		StartedAt: time.Date(2026, time.November, 24, 12, 0, 0, 0, time.UTC), Command: []string{"-rounds", "3"}, Rounds: 3, Seconds: 3,
+		StartedAt: time.Date(2026, time.November, 24, 12, 0, 0, 0, time.UTC), Settings: settings{Rounds: 3, Seconds: 3, Tenants: 100, Accounts: 100, Callers: 64},
 		Machine: machine{
 			CPUs: 2, OS: "linux 6", Go: "go1.26", DurableSettings: true, SyncsPerSecond: 7300,
 			Postgres: map[string]string{"server_version": "15.18", "fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "shared_buffers": "1GB", "max_wal_size": "2GB"},

@@ -37,7 +37,7 @@ func serve(ctx context.Context, cfg *config, dir, databaseURL string) (*service,
 		return nil, err
 	}
 	s := &service{}
-	s.process, err = start(ctx, "", cfg.binary, "serve", "eventlog", "--listen", address, "--database-url", databaseURL, "--token-file", tokenFile, "--log-level", "warn")
+	s.process, err = start(ctx, databaseIn(databaseURL), "", cfg.binary, "serve", "eventlog", "--listen", address, "--token-file", tokenFile, "--log-level", "warn")
 	if err != nil {
 		return nil, err
 	}
