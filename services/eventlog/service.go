@@ -111,7 +111,7 @@ func serve(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config
 	if err != nil {
 		return false, fmt.Errorf("eventlog: %w", err)
 	}
-	eventlogv1.RegisterAppendServiceServer(rpcs, server.NewAppend(logger, committer, log.Limits(), ctx.Done()))
+	eventlogv1.RegisterAppendServiceServer(rpcs, server.NewAppend(logger, clk, committer, log.Limits(), ctx.Done()))
 	eventlogv1.RegisterReadServiceServer(rpcs, server.NewRead(log, hub))
 	eventlogv1.RegisterWorkerServiceServer(rpcs, server.NewWorker(log))
 	eventlogv1.RegisterAuditServiceServer(rpcs, server.NewAudit(clk, log, ctx.Done()))

@@ -11,6 +11,7 @@ import (
 	"github.com/oklog/ulid/v2"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/robson/robson/pkg/clock"
 	"github.com/robson/robson/pkg/correlation"
 	"github.com/robson/robson/pkg/fault"
 	"github.com/robson/robson/pkg/identity"
@@ -33,6 +34,7 @@ type Appender interface {
 type Append struct {
 	eventlogv1.UnimplementedAppendServiceServer
 	logger *slog.Logger
+	clock  clock.Clock
 	log    Appender
 	limits intake.Limits
 	// stopping ends streams.
@@ -40,8 +42,8 @@ type Append struct {
 }
 
 // NewAppend makes the write side of the log. Streams end when stopping is closed.
-func NewAppend(logger *slog.Logger, log Appender, limits intake.Limits, stopping <-chan struct{}) *Append {
-	return &Append{logger: logger, log: log, limits: limits, stopping: stopping}
+func NewAppend(logger *slog.Logger, clk clock.Clock, log Appender, limits intake.Limits, stopping <-chan struct{}) *Append {
+	return &Append{logger: logger, clock: clk, log: log, limits: limits, stopping: stopping}
 }
 
 // Append implements eventlogv1.AppendServiceServer.

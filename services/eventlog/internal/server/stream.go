@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/robson/robson/pkg/clock"
 	"github.com/robson/robson/pkg/fault"
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
 	"github.com/robson/robson/services/eventlog/internal/intake"
@@ -86,10 +87,24 @@ func (a *Append) readAll(ctx context.Context, stream appendStream, w *window) er
 		if err == nil {
 			err = a.submit(ctx, in, w)
 		}
-		if err != nil {
-			w.results <- tagged{in.GetTag(), store.Result{Err: err}} // this one alone
+		if err == nil {
+			continue
+		}
+		w.results <- tagged{in.GetTag(), store.Result{Err: err}} // this one alone
+		if a.holdBack(ctx, err) != nil {
+			return nil // The sender has gone, or the stream has ended.
 		}
 	}
+}
+
+// holdBack waits, after an append for which there was no room, for as long as its sender is advised to. Nothing is read from the
+// stream meanwhile: a sender that sends on at once is held back by flow control. To read and turn away what it sends would
+// cost all the others the processor.
+func (a *Append) holdBack(ctx context.Context, err error) error {
+	if !fault.Is(err, fault.Exhausted) {
+		return nil
+	}
+	return clock.Sleep(ctx, a.clock, fault.As(err).RetryAfter) //nolint:wrapcheck // told to nobody.
 }
 
 // submit hands one append over.
