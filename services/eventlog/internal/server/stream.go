@@ -91,20 +91,20 @@ func (a *Append) readAll(ctx context.Context, stream appendStream, w *window) er
 			continue
 		}
 		w.results <- tagged{in.GetTag(), store.Result{Err: err}} // this one alone
-		if a.holdBack(ctx, err) != nil {
-			return nil // The sender has gone, or the stream has ended.
+		if !a.holdBack(ctx, err) {
+			return nil
 		}
 	}
 }
 
 // holdBack waits, after an append for which there was no room, for as long as its sender is advised to. Nothing is read from the
 // stream meanwhile: a sender that sends on at once is held back by flow control. To read and turn away what it sends would
-// cost all the others the processor.
-func (a *Append) holdBack(ctx context.Context, err error) error {
+// cost all the others the processor. False: the sender has gone, or the stream has ended.
+func (a *Append) holdBack(ctx context.Context, err error) (goOn bool) {
 	if !fault.Is(err, fault.Exhausted) {
-		return nil
+		return true
 	}
-	return clock.Sleep(ctx, a.clock, fault.As(err).RetryAfter) //nolint:wrapcheck // told to nobody.
+	return clock.Sleep(ctx, a.clock, fault.As(err).RetryAfter) == nil
 }
 
 // submit hands one append over.
