@@ -34,6 +34,10 @@ PROTOVALIDATE := $(BUILD)/protovalidate/.$(PROTOVALIDATE_VERSION)
 MARKET_DATA ?= auto
 DATA_DIR ?=
 TEST_TIMEOUT ?= 12m
+ROUNDS ?= 40
+DURATION ?= 6s
+SEED ?=
+FUZZ_TIME ?= 30s
 SIZE ?=
 BENCH_FLAGS ?=
 ROBSON_MARKET_DATA ?= $(wildcard $(CURDIR)/../shared/data)
@@ -104,6 +108,18 @@ test: build postgres ## Test all modules, with -race where there is a C compiler
 .PHONY: test/fast
 test/fast: RACE :=
 test/fast: test ## The same without the race detector
+
+.PHONY: chaos
+chaos: build postgres ## Break what the event log stands on, for long (ROUNDS=40 DURATION=6s SEED=any)
+	@(cd test && ROBSON_BINARY=$(ROBSON) go test $(RACE) -count 1 -timeout 6h -v ./chaos -chaos.long -chaos.rounds=$(ROUNDS) -chaos.duration=$(DURATION) $(if $(SEED),-chaos.seed=$(SEED)))
+
+# An input that finds something new is shortened by a few tries only: the default is a minute for each.
+.PHONY: fuzz
+fuzz: ## Fuzz every target (FUZZ_TIME=30s each)
+	@grep -r --include='*_test.go' -o '^func Fuzz[A-Za-z0-9_]*' cmd pkg services | sort | while IFS=: read -r file func; do
+		echo "== $${func#func } ($$(dirname $$file))"
+		go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZ_TIME) -fuzzminimizetime 10x "./$$(dirname $$file)" </dev/null
+	done
 
 .PHONY: bench
 bench: build postgres ## Measure appends, beside raw SQL in the same run (SIZE=10m: a log of ten million events; BENCH_FLAGS=-help)
