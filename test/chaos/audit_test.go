@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -23,6 +24,8 @@ const (
 	askersMax = 8
 	// resentMax bounds how many commands of a tenant an audit sends again.
 	resentMax = 3000
+	// auditCallMax bounds one call of an audit: nothing is broken any more, and the machine may be busy with other things.
+	auditCallMax = 20 * time.Second
 	// resentAtOnce is how many of them one batch carries.
 	resentAtOnce = 100
 )
@@ -195,7 +198,7 @@ func (a *audit) receipts(ctx context.Context) error {
 
 // receipt asks for one command, and for its first event.
 func (a *audit) receipt(ctx context.Context, replica *replica, k *ack) error {
-	ctx, cancel := context.WithTimeout(as(ctx, asCommand, a.tenant.id, false), callMax)
+	ctx, cancel := context.WithTimeout(as(ctx, asCommand, a.tenant.id, false), auditCallMax)
 	defer cancel()
 	out, err := replica.read.GetCommand(ctx, &eventlogv1.GetCommandRequest{CommandId: k.request.GetCommandId()})
 	if err != nil {

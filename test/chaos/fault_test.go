@@ -19,15 +19,30 @@ type fault struct {
 	allowed []codes.Code
 }
 
-// faults are those of both forms.
-var faults = []fault{
-	{name: "an event log is killed", strike: killReplica},
-	{name: "PostgreSQL is killed", strike: killDatabase},
-	{name: "the network is cut", strike: disturb(cut)},
-	{name: "the network is silent", strike: disturb(stalled)},
-	{name: "the network is slow", strike: slow},
-	// Nothing but "go elsewhere": whoever stops in order loses nobody's append and nobody's answer.
-	{name: "an event log is stopped in order", strike: drain, allowed: []codes.Code{codes.Unavailable}},
+// What breaks: event logs, and what they stand on.
+var (
+	ofReplicas = []fault{
+		{name: "an event log is killed", strike: killReplica},
+		// Nothing but "go elsewhere": whoever stops in order loses nobody's append and nobody's answer.
+		{name: "an event log is stopped in order", strike: drain, allowed: []codes.Code{codes.Unavailable}},
+	}
+	ofDatabase = []fault{
+		{name: "PostgreSQL is killed", strike: killDatabase},
+		{name: "the network is cut", strike: disturb(cut)},
+		{name: "the network is silent", strike: disturb(stalled)},
+		{name: "the network is slow", strike: slow},
+	}
+)
+
+// both is one of each at once.
+func both(one, other fault) fault {
+	return fault{name: one.name + ", and " + other.name, strike: func(ctx context.Context, r *rig, source *rand.Rand, hold func()) error {
+		first, second := rand.New(rand.NewPCG(source.Uint64(), 0)), rand.New(rand.NewPCG(source.Uint64(), 1))
+		struck := make(chan error, 1)
+		go func() { struck <- one.strike(ctx, r, first, hold) }()
+		err := other.strike(ctx, r, second, hold)
+		return errors.Join(err, <-struck)
+	}}
 }
 
 // killReplica kills an event log, and starts it again after a while.

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -49,10 +48,10 @@ type server struct {
 	service string
 	address string
 	link    *link
-	conn    *grpc.ClientConn
-
-	mu      sync.Mutex
-	process *process
+	// database is where it finds the database: through the link.
+	database string
+	conn     *grpc.ClientConn
+	process  *process
 }
 
 // replica is an event log.
@@ -122,13 +121,12 @@ func (r *rig) serve(t *testing.T, name, service string) *server {
 	s.link, err = newLink(t.Context(), r.database.url.Host)
 	require.NoError(t, err)
 	t.Cleanup(s.link.stop)
+	u := *r.database.url
+	u.Host = s.link.address()
+	s.database = u.String()
 	s.address, err = freeAddress(t.Context())
 	require.NoError(t, err)
-	// Connecting again must not wait for long: the tests are about what happens at once.
-	again := backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 200 * time.Millisecond}
-	s.conn, err = grpc.NewClient(s.address, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: again, MinConnectTimeout: time.Second}),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(messageBytesMax)))
+	s.conn, err = dial(s.address)
 	require.NoError(t, err)
 	require.NoError(t, s.start())
 	t.Cleanup(func() {
@@ -139,6 +137,15 @@ func (r *rig) serve(t *testing.T, name, service string) *server {
 		require.NoError(t, s.process.stop())
 	})
 	return s
+}
+
+// dial makes a connection.
+func dial(address string) (*grpc.ClientConn, error) {
+	// Connecting again must not wait for long: the tests are about what happens at once.
+	again := backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 200 * time.Millisecond}
+	return grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: again, MinConnectTimeout: time.Second}),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(messageBytesMax)))
 }
 
 // freeAddress is a port that nobody listens on now.
@@ -153,12 +160,8 @@ func freeAddress(ctx context.Context) (string, error) {
 
 // start runs the process.
 func (s *server) start() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	u := *s.rig.database.url
-	u.Host = s.link.address()
 	var err error
-	s.process, err = start(s.rig.dir, s.name, s.rig.binary, "serve", s.service, "--listen", s.address, "--database-url", u.String(),
+	s.process, err = start(s.rig.dir, s.name, s.rig.binary, "serve", s.service, "--listen", s.address, "--database-url", s.database,
 		"--token-file", s.rig.tokens(), "--log-level", "warn")
 	return err
 }
@@ -194,6 +197,16 @@ func (r *rig) restartDatabase(ctx context.Context) error {
 		s.link.lead(r.database.url.Host)
 	}
 	return nil
+}
+
+// revive returns when PostgreSQL answers. One that has given up is started again.
+func (r *rig) revive(ctx context.Context) error {
+	return await(ctx, "PostgreSQL answers again", readyMax, func() error {
+		if !r.database.process.running() {
+			return r.restartDatabase(ctx)
+		}
+		return r.database.look(ctx)
+	})
 }
 
 // as is the context of a call that a service makes for a tenant; with user, on behalf of one.
