@@ -40,7 +40,7 @@ func TestAFullDiskLosesNothing(t *testing.T) {
 	}
 	for round := range diskRounds {
 		ctx := t.Context()
-		load := startLoad(ctx, r.replicas, tenants, source.Uint64())
+		load := startLoad(ctx, r.replicas, tenants, callMax, source.Uint64())
 		within(ctx, some(source, *duration/10, *duration/2))
 		ballast := filepath.Join(dir, "ballast")
 		require.NoError(t, fill(ballast, source.Int64N(slackMax)))

@@ -111,6 +111,14 @@ func (r *rig) someLinks(rand *rand.Rand) []*link {
 	return links
 }
 
+// callMax bounds clients' calls. Where they may not meet a deadline, they are patient.
+func (f fault) callMax() time.Duration {
+	if f.allowed != nil {
+		return patientMax
+	}
+	return callMax
+}
+
 // permits says whether clients met only what the fault allows.
 func (f fault) permits(t *tally) error {
 	t.mu.Lock()

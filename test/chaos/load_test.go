@@ -59,14 +59,14 @@ func (t *tenant) open(ctx context.Context, c *client) error {
 	return nil
 }
 
-// startLoad lets workers loose on tenants.
-func startLoad(ctx context.Context, replicas []*replica, tenants []*tenant, seed uint64) *load {
+// startLoad lets workers loose on tenants; limit bounds their calls.
+func startLoad(ctx context.Context, replicas []*replica, tenants []*tenant, limit time.Duration, seed uint64) *load {
 	l := &load{tenants: tenants, stopped: make(chan struct{}), codes: newTally()}
 	for i, t := range tenants {
 		for j := range workersPerTenant {
 			r := rand.New(rand.NewPCG(seed, uint64(i*workersPerTenant+j)))
 			// One worker of each tenant minds no rendezvous, so that two replicas are at its log in turn.
-			w := &worker{tenant: t, client: &client{replicas: replicas, rand: r, anywhere: j == 0, codes: l.codes}, rand: r}
+			w := &worker{tenant: t, client: &client{replicas: replicas, rand: r, anywhere: j == 0, codes: l.codes, limit: limit}, rand: r}
 			l.running.Go(func() { l.note(w.live(ctx, l.stopped)) })
 		}
 	}
@@ -147,7 +147,7 @@ func (w *worker) samples() []*eventlogv1.AppendRequest {
 
 // standing is how a strategy stands: its stream's last seq, and whether it is enabled.
 func (w *worker) standing(ctx context.Context, s *strategy) (seq int64, enabled bool, err error) {
-	ctx, cancel := context.WithTimeout(as(ctx, asCommand, w.tenant.id, false), callMax)
+	ctx, cancel := w.client.bounded(as(ctx, asCommand, w.tenant.id, false))
 	defer cancel()
 	replicas := w.client.choose(w.tenant.id)
 	out, err := replicas[0].read.ReadStream(ctx, &eventlogv1.ReadStreamRequest{StreamKey: s.stream(), Direction: eventlogv1.Direction_DIRECTION_BACKWARDS, PageSize: 1})

@@ -70,7 +70,7 @@ func plan(source *rand.Rand) []fault {
 func runRound(t *testing.T, r *rig, f fault, source *rand.Rand, tenants []*tenant, linearized *tenant) (operations int) {
 	t.Helper()
 	ctx := t.Context()
-	load := startLoad(ctx, r.replicas, tenants, source.Uint64())
+	load := startLoad(ctx, r.replicas, tenants, f.callMax(), source.Uint64())
 	writers := startLinear(ctx, r.replicas, linearized, source.Uint64())
 	within(ctx, some(source, *duration/10, *duration/2))
 	hold := some(source, *duration/20, *duration/3)

@@ -26,6 +26,16 @@ type client struct {
 	// anywhere makes it choose replicas at random; otherwise a tenant's appends go to one as long as that answers.
 	anywhere bool
 	codes    *tally
+	// limit bounds each call; 0: callMax. Past it the client does not know what became of it and asks again.
+	limit time.Duration
+}
+
+// bounded is a call's context.
+func (c *client) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if c.limit > 0 {
+		return context.WithTimeout(ctx, c.limit)
+	}
+	return context.WithTimeout(ctx, callMax)
 }
 
 // tally counts the codes that calls ended with.
@@ -131,7 +141,7 @@ func (c *client) refusal(t *tenant, request *eventlogv1.AppendRequest, out told)
 
 // call makes one call.
 func (c *client) call(ctx context.Context, to *replica, tenant string, request *eventlogv1.AppendRequest, user bool) (*eventlogv1.AppendResponse, error) {
-	ctx, cancel := context.WithTimeout(as(ctx, serviceFor(user), tenant, user), callMax)
+	ctx, cancel := c.bounded(as(ctx, serviceFor(user), tenant, user))
 	defer cancel()
 	receipt, err := to.log.Append(ctx, request)
 	c.codes.note(status.Code(err))
@@ -187,7 +197,7 @@ func (c *client) settleBatch(ctx context.Context, t *tenant, requests []*eventlo
 }
 
 func (c *client) callBatch(ctx context.Context, to *replica, tenant string, requests []*eventlogv1.AppendRequest, user bool) (*eventlogv1.AppendBatchResponse, error) {
-	ctx, cancel := context.WithTimeout(as(ctx, serviceFor(user), tenant, user), callMax)
+	ctx, cancel := c.bounded(as(ctx, serviceFor(user), tenant, user))
 	defer cancel()
 	out, err := to.log.AppendBatch(ctx, &eventlogv1.AppendBatchRequest{Appends: requests})
 	c.codes.note(status.Code(err))
@@ -233,7 +243,7 @@ func (c *client) settleStream(ctx context.Context, t *tenant, requests []*eventl
 
 // callStream gives the results by tag, as far as there are any before the stream breaks.
 func (c *client) callStream(ctx context.Context, to *replica, tenant string, requests []*eventlogv1.AppendRequest) (map[uint64]*eventlogv1.AppendResult, error) {
-	ctx, cancel := context.WithTimeout(as(ctx, asConnector, tenant, false), callMax)
+	ctx, cancel := c.bounded(as(ctx, asConnector, tenant, false))
 	defer cancel()
 	results := map[uint64]*eventlogv1.AppendResult{}
 	stream, err := to.log.AppendStream(ctx)

@@ -22,8 +22,8 @@ const (
 	readyMax = time.Minute
 	// stopMax bounds its end in order.
 	stopMax = 30 * time.Second
-	// callMax bounds one call of a client: past it, it does not know what became of it and asks again.
-	callMax = 2 * time.Second
+	// callMax bounds one call of a client, and patientMax one of a client that is to meet no deadline, however busy the machine.
+	callMax, patientMax = 2 * time.Second, 30 * time.Second
 	// knownMax bounds how long a client asks.
 	knownMax = 90 * time.Second
 	// lookPause is between two looks at something that is waited for.
