@@ -75,6 +75,17 @@ func (d *database) look(ctx context.Context) error {
 	return err
 }
 
+// transactions is how many that write have begun so far.
+func (d *database) transactions(ctx context.Context) (n int64, err error) {
+	conn, err := pgx.Connect(ctx, d.url.String())
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = conn.Close(ctx) }() // nothing is under way
+	err = conn.QueryRow(ctx, "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint").Scan(&n)
+	return n, err
+}
+
 // kill ends the server and all its processes at once, as a machine's end does.
 func (d *database) kill() error {
 	// Stopped, it starts no more children while they are counted.

@@ -35,7 +35,12 @@ func runReplicas(t *testing.T, r *rig, seed uint64) {
 		{"three replicas, a tenant at one (rendezvous)", r.replicas, false},
 		{"three replicas, a tenant at any", r.replicas, true},
 	} {
-		t.Logf("%-46s %6.0f appends/s", m.name, throughput(t, m.replicas, m.anywhere, tenants, d, seed))
+		before, err := r.database.transactions(t.Context())
+		require.NoError(t, err)
+		rate := throughput(t, m.replicas, m.anywhere, tenants, d, seed)
+		after, err := r.database.transactions(t.Context())
+		require.NoError(t, err)
+		t.Logf("%-46s %6.0f appends/s, %4.1f a transaction", m.name, rate, rate*d.Seconds()/float64(after-before))
 	}
 	for _, tenant := range tenants {
 		require.NoError(t, newAudit(r, tenant, seed).follow(t.Context()))
