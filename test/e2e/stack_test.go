@@ -3,11 +3,16 @@ package e2e_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"flag"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -15,15 +20,26 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
-	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
-	connectorv1 "github.com/robson/robson/proto/gen/go/robson/connector/v1"
-	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
 )
+
+// Limits of waiting.
+const (
+	readyMax   = 2 * time.Minute
+	stopMax    = time.Minute
+	settleMax  = 45 * time.Second
+	callMax    = 30 * time.Second
+	lookPause  = 5 * time.Millisecond
+	tenantsMax = 60
+)
+
+// served are the services that the binary serves today.
+var served = []string{"command", "eventlog", "projector", "connector"}
 
 // binary is the robson that is tested; make test builds it and sets the variable.
 func binary(t *testing.T) string {
@@ -42,160 +58,328 @@ type profile struct {
 	TenantID  string            `json:"tenant_id"`
 }
 
-// stack is a running `robson up`.
-type stack struct {
-	t       *testing.T
-	dir     string
-	command *exec.Cmd
-	output  *strings.Builder
-	profile profile
-	conns   map[string]*grpc.ClientConn
+// tokenEntry is one entry of the token file, as its documented form has it.
+type tokenEntry struct {
+	SHA256  string              `json:"sha256"`
+	Service string              `json:"service,omitempty"`
+	Subject string              `json:"subject,omitempty"`
+	Tenants map[string][]string `json:"tenants,omitempty"`
 }
 
-// startStack runs `robson up` in a directory of its own and waits until it is ready.
-func startStack(t *testing.T) *stack {
+// stack is a `robson up` in a directory of its own, and who may call it.
+type stack struct {
+	dir     string
+	profile profile
+	process *process
+
+	loading sync.Mutex // of markets that stand still
+	mu      sync.Mutex
+	conns   map[string]*grpc.ClientConn
+	tenants []string // of users that no test has taken yet; the token of each is its name
+	markets map[string]*sync.RWMutex
+}
+
+// newStack makes the directory and starts the process.
+func newStack(t *testing.T) *stack {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "robson-e2e-")
+	binary(t)
+	dir, err := os.MkdirTemp("", "robson-e2e-") //nolint:usetesting // it outlives the test that happens to be the first
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o755))
-	s := &stack{t: t, dir: dir, conns: map[string]*grpc.ClientConn{}}
-	t.Cleanup(func() {
-		s.stop()
-		if t.Failed() {
-			t.Logf("robson up said:\n%s", s.output)
-		}
-		require.NoError(t, os.RemoveAll(dir))
-	})
-	s.up()
+	s := &stack{dir: dir, conns: map[string]*grpc.ClientConn{}, markets: map[string]*sync.RWMutex{btc: {}, eth: {}}}
+	s.up(t)
+	entries := []tokenEntry{}
+	for _, name := range append([]string{"snapshotter", "replayer"}, served...) {
+		entries = append(entries, tokenEntry{SHA256: hashOf(serviceToken(name)), Service: name})
+	}
+	for range tenantsMax {
+		tenant := uuid.NewString()
+		s.tenants = append(s.tenants, tenant)
+		entries = append(entries, userEntry(tenant, tenant, "read", "trade", "operate", "audit"))
+	}
+	s.grant(t, entries...)
+	s.awaitToken(t, s.tenants[tenantsMax-1])
 	return s
 }
 
-// up starts the process.
-func (s *stack) up() {
-	s.t.Helper()
-	require.NoError(s.t, os.RemoveAll(filepath.Join(s.dir, "ready")))
-	ports := []string{"--command-listen", "127.0.0.1:0", "--eventlog-listen", "127.0.0.1:0", "--projector-listen", "127.0.0.1:0", "--connector-listen", "127.0.0.1:0"}
-	if s.profile.Addresses != nil {
-		// A restart keeps its addresses, as a deployment would.
-		ports = nil
-		for name, address := range s.profile.Addresses {
-			ports = append(ports, "--"+name+"-listen", address)
+// ownStack is a stack that ends with the test.
+func ownStack(t *testing.T) *stack {
+	t.Helper()
+	s := newStack(t)
+	t.Cleanup(func() {
+		s.stop()
+		if t.Failed() {
+			t.Logf("robson up said:\n%s", s.process.output)
+		}
+		require.NoError(t, os.RemoveAll(s.dir))
+	})
+	return s
+}
+
+// shared is the stack of all tests that do not need one for themselves.
+var shared struct {
+	once  sync.Once
+	stack *stack
+}
+
+// sharedStack starts the shared stack at its first use.
+func sharedStack(t *testing.T) *stack {
+	t.Helper()
+	shared.once.Do(func() { shared.stack = newStack(t) })
+	if shared.stack == nil {
+		t.Skip("the shared stack did not start")
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("robson up said lately:\n%s", shared.stack.process.output.tail())
+		}
+	})
+	return shared.stack
+}
+
+// parallelMax is how many tests run at a time where the command line does not say: they wait more than they work.
+const parallelMax = "8"
+
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", parallelMax); err != nil {
+		panic(err) // package testing has it
+	}
+	code := m.Run()
+	if s := shared.stack; s != nil {
+		s.stop()
+		if err := os.RemoveAll(s.dir); err != nil && code == 0 {
+			code = 1
 		}
 	}
-	s.output = &strings.Builder{}
-	s.command = exec.Command(binary(s.t), append([]string{"--data-dir", s.dir, "--log-level", "warn", "up"}, ports...)...)
-	pipe, err := s.command.StdoutPipe()
-	require.NoError(s.t, err)
-	s.command.Stderr = os.Stderr
-	require.NoError(s.t, s.command.Start())
-	ready := make(chan struct{})
+	os.Exit(code)
+}
+
+// process is a running robson.
+type process struct {
+	command *exec.Cmd
+	output  *output
+	ended   chan struct{}
+}
+
+// start runs the binary; said is closed when it has said the text.
+func start(t *testing.T, text string, environment []string, args ...string) *process {
+	t.Helper()
+	p := &process{output: &output{text: text, said: make(chan struct{})}, ended: make(chan struct{})}
+	p.command = exec.Command(binary(t), args...)
+	p.command.Env = append(os.Environ(), environment...)
+	p.command.Stdout, p.command.Stderr = p.output, p.output
+	require.NoError(t, p.command.Start())
 	go func() {
-		defer close(ready)
-		buffer := make([]byte, 4096)
-		for {
-			n, err := pipe.Read(buffer)
-			s.output.Write(buffer[:n])
-			if strings.Contains(s.output.String(), "ready.") || err != nil {
-				return
-			}
-		}
+		defer close(p.ended)
+		_ = p.command.Wait() // its status is in ProcessState
 	}()
+	return p
+}
+
+// signal sends a signal and waits for the end.
+func (p *process) signal(s syscall.Signal) {
+	_ = p.command.Process.Signal(s) // it may have ended
 	select {
-	case <-ready:
-	case <-time.After(2 * time.Minute):
-		s.t.Fatal("robson up is not ready after two minutes")
+	case <-p.ended:
+	case <-time.After(stopMax):
+		_ = p.command.Process.Kill()
+		<-p.ended
+	}
+}
+
+// output keeps what a process says.
+type output struct {
+	mu   sync.Mutex
+	all  strings.Builder
+	text string
+	said chan struct{}
+}
+
+// Write implements io.Writer.
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	before := strings.Contains(o.all.String(), o.text)
+	n, err := o.all.Write(p)
+	if !before && strings.Contains(o.all.String(), o.text) {
+		close(o.said)
+	}
+	return n, err
+}
+
+// String is all that was said.
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.all.String()
+}
+
+// tail is the end of it.
+func (o *output) tail() string {
+	const most = 4000
+	all := o.String()
+	return all[max(0, len(all)-most):]
+}
+
+// up starts the process and waits until it is ready. A restart keeps its addresses, as a deployment would.
+func (s *stack) up(t *testing.T) {
+	t.Helper()
+	args := []string{"--data-dir", s.dir, "--log-level", "warn", "up"}
+	for _, name := range served {
+		address := "127.0.0.1:0"
+		if s.profile.Addresses != nil {
+			address = s.profile.Addresses[name]
+		}
+		args = append(args, "--"+name+"-listen", address)
+	}
+	s.process = start(t, "ready.", nil, args...)
+	select {
+	case <-s.process.output.said:
+	case <-s.process.ended:
+		t.Fatalf("robson up ended:\n%s", s.process.output)
+	case <-time.After(readyMax):
+		t.Fatalf("robson up is not ready after %s:\n%s", readyMax, s.process.output)
 	}
 	data, err := os.ReadFile(filepath.Join(s.dir, "client.json"))
-	require.NoError(s.t, err)
-	require.NoError(s.t, json.Unmarshal(data, &s.profile))
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(data, &s.profile))
 }
 
 // kill ends the process as a crash does.
-func (s *stack) kill() {
-	s.t.Helper()
-	require.NoError(s.t, s.command.Process.Signal(syscall.SIGKILL))
-	_ = s.command.Wait() // it was killed: its status says so
-	s.command = nil
-}
+func (s *stack) kill() { s.process.signal(syscall.SIGKILL) }
 
 // stop ends the process as Ctrl-C does.
 func (s *stack) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, conn := range s.conns {
-		_ = conn.Close()
+		_ = conn.Close() // nobody calls any more
 	}
-	if s.command == nil {
-		return
-	}
-	_ = s.command.Process.Signal(syscall.SIGINT)
-	_ = s.command.Wait()
+	s.process.signal(syscall.SIGINT)
 }
 
 // conn connects to a service.
-func (s *stack) conn(name string) *grpc.ClientConn {
-	s.t.Helper()
+func (s *stack) conn(t *testing.T, name string) *grpc.ClientConn {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if c := s.conns[name]; c != nil {
 		return c
 	}
-	c, err := grpc.NewClient(s.profile.Addresses[name], grpc.WithTransportCredentials(insecure.NewCredentials()))
-	require.NoError(s.t, err)
+	c, err := grpc.NewClient(s.profile.Addresses[name], grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithUnaryInterceptor(bounded))
+	require.NoError(t, err)
 	s.conns[name] = c
 	return c
 }
 
-// as is a context of a caller with a token.
-func as(t *testing.T, token string, pairs ...string) context.Context {
-	return metadata.AppendToOutgoingContext(t.Context(), append([]string{"authorization", "Bearer " + token}, pairs...)...)
+// bounded gives a call without a deadline one, so that no test hangs.
+func bounded(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
+	ctx, cancel := context.WithTimeout(ctx, callMax)
+	defer cancel()
+	return invoke(ctx, method, request, reply, conn, options...)
 }
 
-// owner is a context of the stack's owner.
-func (s *stack) owner(pairs ...string) context.Context { return as(s.t, s.profile.Token, pairs...) }
-
-// command is a context of the owner that names a command.
-func (s *stack) named(command uuid.UUID) context.Context {
-	return s.owner("x-robson-command-id", command.String())
+// hashOf is how a token stands in the token file.
+func hashOf(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:])
 }
 
-func (s *stack) setup() commandv1.SetupServiceClient {
-	return commandv1.NewSetupServiceClient(s.conn("command"))
+// serviceToken is a token that stands for a service.
+func serviceToken(name string) string { return "e2e-service-" + name }
+
+// userEntry makes a user of one tenant.
+func userEntry(token, tenant string, permissions ...string) tokenEntry {
+	return tokenEntry{SHA256: hashOf(token), Subject: "user of " + token, Tenants: map[string][]string{tenant: permissions}}
 }
 
-func (s *stack) trading() commandv1.TradingServiceClient {
-	return commandv1.NewTradingServiceClient(s.conn("command"))
-}
-
-func (s *stack) log() eventlogv1.ReadServiceClient {
-	return eventlogv1.NewReadServiceClient(s.conn("eventlog"))
-}
-
-func (s *stack) state() projectorv1.StateServiceClient {
-	return projectorv1.NewStateServiceClient(s.conn("projector"))
-}
-
-func (s *stack) paper() connectorv1.PaperServiceClient {
-	return connectorv1.NewPaperServiceClient(s.conn("connector"))
-}
-
-// head is the last position of the log.
-func (s *stack) head() int64 {
-	s.t.Helper()
-	response, err := s.log().GetHead(s.owner(), &eventlogv1.GetHeadRequest{})
-	require.NoError(s.t, err)
-	return response.GetPosition()
-}
-
-// account makes the tenant, if need be, and a spot account with paper money on a standing market.
-func (s *stack) account() string {
-	s.t.Helper()
-	if _, err := s.state().GetTenant(s.owner(), &projectorv1.GetTenantRequest{}); err != nil {
-		_, err := s.setup().CreateTenant(s.named(uuid.New()), &commandv1.CreateTenantRequest{Name: "e2e"})
-		require.NoError(s.t, err)
-	}
-	registered, err := s.setup().RegisterAccount(s.named(uuid.New()), &commandv1.RegisterAccountRequest{
-		Environment: eventv1.Environment_ENVIRONMENT_SIM, Product: eventv1.Product_PRODUCT_SPOT, Label: "e2e", QuoteAsset: "USDT", ApiKeyFingerprint: uuid.NewString(), Permissions: []string{"trade"},
-		RiskLimits: &eventv1.RiskLimits{RiskPercentMax: "1", MaxExposure: "30000", DailyLossLimit: "300", MaxDrawdown: "1000", MonthlyBudgetPercent: "4", CapitalBase: "10000", MaxOpenPositions: 3},
+// grant adds entries to the token file, which the services read again when it changes.
+func (s *stack) grant(t *testing.T, entries ...tokenEntry) {
+	t.Helper()
+	s.changeTokens(t, func(list []any) []any {
+		for _, entry := range entries {
+			list = append(list, entry)
+		}
+		return list
 	})
-	require.NoError(s.t, err)
-	_, err = s.paper().Deposit(s.owner(), &connectorv1.DepositRequest{DepositId: uuid.NewString(), AccountId: registered.GetAccountId(), Wallet: "spot", Asset: "USDT", Amount: "50000"})
-	require.NoError(s.t, err)
-	return registered.GetAccountId()
+}
+
+// withdraw takes a token out of the token file.
+func (s *stack) withdraw(t *testing.T, token string) {
+	t.Helper()
+	s.changeTokens(t, func(list []any) []any {
+		var kept []any
+		for _, entry := range list {
+			if fields, ok := entry.(map[string]any); !ok || fields["sha256"] != hashOf(token) {
+				kept = append(kept, entry)
+			}
+		}
+		return kept
+	})
+}
+
+func (s *stack) changeTokens(t *testing.T, change func([]any) []any) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	path := filepath.Join(s.dir, "tokens.json")
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	var file struct {
+		Tokens []any `json:"tokens"`
+	}
+	require.NoError(t, json.Unmarshal(data, &file))
+	file.Tokens = change(file.Tokens)
+	data, err = json.Marshal(file)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path+".e2e", data, 0o600))
+	require.NoError(t, os.Rename(path+".e2e", path))
+}
+
+// probes ask each service for something small that a user with every permission may ask for.
+var probes = map[string]string{
+	"command":   "/robson.command.v1.MonitorService/GetProgress",
+	"eventlog":  eventlogv1.ReadService_GetHead_FullMethodName,
+	"projector": projectorv1.StateService_GetTenant_FullMethodName,
+	"connector": "/robson.connector.v1.PaperService/GetMarket",
+}
+
+// awaitToken waits until every service knows a token.
+func (s *stack) awaitToken(t *testing.T, token string) {
+	t.Helper()
+	waiting := maps.Clone(probes)
+	u := &user{t: t, stack: s, token: token, base: context.WithoutCancel(t.Context())}
+	eventually(t, "the services know a new token", settleMax, func() string {
+		for service := range waiting {
+			if code := u.probe(service); code == codes.Unauthenticated || code == codes.Unavailable {
+				return service + " does not know it: " + code.String()
+			}
+			delete(waiting, service)
+		}
+		return ""
+	})
+}
+
+// probe asks a service for something small and tells the code.
+func (u *user) probe(service string) codes.Code {
+	return status.Code(u.stack.conn(u.t, service).Invoke(u.ctx(), probes[service], &eventlogv1.GetHeadRequest{}, &eventlogv1.GetHeadResponse{}))
+}
+
+// eventually looks again and again until nothing is waited for any more; look says what is.
+func eventually(t *testing.T, what string, most time.Duration, look func() (waiting string)) {
+	t.Helper()
+	ticker := time.NewTicker(lookPause)
+	defer ticker.Stop()
+	over := time.After(most)
+	for {
+		waiting := look()
+		if waiting == "" {
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-over:
+			require.FailNow(t, what+": not within "+most.String(), waiting)
+		}
+	}
 }
