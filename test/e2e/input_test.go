@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -163,15 +164,15 @@ func TestABadRequestNamesItsFieldAndWritesNothing(t *testing.T) {
 			return err
 		}, "stream_key"},
 		"a command id that is no UUID": {func(ctx context.Context, u *user) error {
-			_, err := u.trading().OpenPosition(u.ctx("x-robson-command-id", "again"), longBTC(account))
+			_, err := u.trading().OpenPosition(metadata.AppendToOutgoingContext(ctx, "x-robson-command-id", "again"), longBTC(account))
 			return err
 		}, "metadata x-robson-command-id"},
 		"a trace id that is no UUID": {func(ctx context.Context, u *user) error {
-			_, err := u.trading().OpenPosition(u.ctx("x-robson-trace-id", "again"), longBTC(account))
+			_, err := u.trading().OpenPosition(metadata.AppendToOutgoingContext(ctx, "x-robson-trace-id", "again"), longBTC(account))
 			return err
 		}, "metadata x-robson-trace-id"},
 		"a tenant id that is no UUID": {func(ctx context.Context, u *user) error {
-			_, err := u.trading().OpenPosition(u.ctx("x-robson-tenant-id", "mine"), longBTC(account))
+			_, err := u.trading().OpenPosition(metadata.AppendToOutgoingContext(ctx, "x-robson-tenant-id", "mine"), longBTC(account))
 			return err
 		}, "metadata x-robson-tenant-id"},
 	} {
