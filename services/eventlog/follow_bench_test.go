@@ -124,3 +124,95 @@ func fanOut(b *testing.B, writes, reads func(token string) *grpc.ClientConn, ten
 	}
 	b.ReportMetric(float64(b.N*subscribers)/b.Elapsed().Seconds(), "arrivals/s")
 }
+
+// BenchmarkFollow is the same for two who follow all tenants, one at each replica, with 64 callers. How long it takes until they have
+// shared the tenants is told apart.
+func BenchmarkFollow(b *testing.B) {
+	for _, tenants := range []int{100, 3000} {
+		b.Run(fmt.Sprintf("tenants=%d", tenants), func(b *testing.B) {
+			db := testkit.Database(b)
+			first, second := serveReplica(b, db), serveReplica(b, db)
+			ids := create(b, eventlogv1.NewAppendServiceClient(first("command")), tenants)
+			follow(b, first, second, ids)
+		})
+	}
+}
+
+// callers are how many append at a time.
+const callers = 64
+
+// create makes tenants.
+func create(b *testing.B, commands eventlogv1.AppendServiceClient, count int) []uuid.UUID {
+	b.Helper()
+	ids := make([]uuid.UUID, count)
+	var creating sync.WaitGroup
+	for caller := range callers {
+		creating.Go(func() {
+			for i := caller; i < count; i += callers {
+				ids[i] = uuid.New()
+				ctx := forUser(identity.WithTenant(b.Context(), ids[i]), "owner")
+				if _, err := commands.Append(ctx, of(&eventv1.TenantCreated{TenantId: ids[i].String(), Name: "t"})); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	creating.Wait()
+	return ids
+}
+
+func follow(b *testing.B, first, second func(token string) *grpc.ClientConn, ids []uuid.UUID) {
+	b.Helper()
+	ctx, cancel := context.WithCancel(b.Context())
+	var mu sync.Mutex
+	var delays []time.Duration
+	shared, arrived := make(chan struct{}, 2*len(ids)), make(chan struct{}, b.N)
+	var running sync.WaitGroup
+	begun := clock.System().Now()
+	for _, replica := range []func(string) *grpc.ClientConn{first, second} {
+		stream, err := eventlogv1.NewWorkerServiceClient(replica("connector")).Follow(ctx, &eventlogv1.FollowRequest{Name: "bench", Holder: "h", TenantsMax: int32(len(ids)+1) / 2})
+		require.NoError(b, err)
+		running.Go(func() {
+			for m, err := stream.Recv(); err == nil; m, err = stream.Recv() {
+				switch {
+				case m.GetCaughtUp() != nil:
+					shared <- struct{}{}
+				case m.GetEvent().GetPosition() > 1:
+					delay := clock.System().Now().Sub(m.GetEvent().GetIngestedAt().AsTime())
+					mu.Lock()
+					delays = append(delays, delay)
+					mu.Unlock()
+					arrived <- struct{}{}
+				}
+			}
+		})
+	}
+	for range ids {
+		<-shared
+	}
+	sharing := clock.System().Now().Sub(begun)
+	appends, log := eventlogv1.NewAppendServiceClient(first("connector")), projectiontest.NewLog()
+	var next atomic.Int64
+	b.ResetTimer()
+	for range callers {
+		running.Go(func() {
+			for n := next.Add(1) - 1; n < int64(b.N); n = next.Add(1) - 1 {
+				if _, err := appends.Append(identity.WithTenant(b.Context(), ids[n%int64(len(ids))]), ofFact(b, log.Sample(uuid.NewString(), "USDT", "1"))); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	for range b.N {
+		<-arrived
+	}
+	b.StopTimer()
+	cancel()
+	running.Wait()
+	slices.Sort(delays)
+	for _, q := range []int{50, 99} {
+		b.ReportMetric(float64(delays[len(delays)*q/100].Microseconds())/1000, fmt.Sprintf("p%d-ms", q))
+	}
+	b.ReportMetric(float64(sharing.Milliseconds()), "shared-ms")
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "arrivals/s")
+}

@@ -113,7 +113,7 @@ func serve(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config
 	}
 	eventlogv1.RegisterAppendServiceServer(rpcs, server.NewAppend(logger, clk, committer, log.Limits(), ctx.Done()))
 	eventlogv1.RegisterReadServiceServer(rpcs, server.NewRead(log, hub))
-	eventlogv1.RegisterWorkerServiceServer(rpcs, server.NewWorker(log))
+	eventlogv1.RegisterWorkerServiceServer(rpcs, server.NewWorker(log, hub))
 	eventlogv1.RegisterAuditServiceServer(rpcs, server.NewAudit(clk, log, ctx.Done()))
 
 	working, stop := context.WithCancel(ctx)

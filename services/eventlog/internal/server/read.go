@@ -173,14 +173,10 @@ func isBackwards(d eventlogv1.Direction) bool { return d == eventlogv1.Direction
 func message(r *event.Record) (*eventv1.Event, error) {
 	e, err := r.ToProto()
 	if err != nil {
-		return nil, unreadable(r, err)
+		return nil, fault.Wrap(err, fault.Corrupt, fault.ReasonOf(err), "the event at position %d cannot be read", r.Position).
+			With("position", strconv.FormatInt(r.Position, 10))
 	}
 	return e, nil
-}
-
-func unreadable(r *event.Record, err error) error {
-	return fault.Wrap(err, fault.Corrupt, fault.ReasonOf(err), "the event at position %d cannot be read", r.Position).
-		With("position", strconv.FormatInt(r.Position, 10))
 }
 
 func messages(records []event.Record) ([]*eventv1.Event, error) {

@@ -80,7 +80,7 @@ func setup(t *testing.T, cfg subscription.Config) *testBundle {
 	s, err := rpc.NewServer(testkit.Logger(t), clock.System(), callers{b.log.Tenant}, rpc.ServerConfig{})
 	require.NoError(t, err)
 	eventlogv1.RegisterReadServiceServer(s, NewRead(b.store, b.hub))
-	eventlogv1.RegisterWorkerServiceServer(s, NewWorker(b.store))
+	eventlogv1.RegisterWorkerServiceServer(s, NewWorker(b.store, b.hub))
 	eventlogv1.RegisterAuditServiceServer(s, NewAudit(clock.System(), b.store, nil))
 	listener := bufconn.Listen(1 << 16)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))

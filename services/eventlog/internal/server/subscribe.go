@@ -12,9 +12,8 @@ import (
 // Subscribe implements eventlogv1.ReadServiceServer.
 func (s *Read) Subscribe(in *eventlogv1.SubscribeRequest, stream grpc.ServerStreamingServer[eventlogv1.SubscribeResponse]) error {
 	p := conditions{}
-	filter := subscription.Filter{Types: p.types("event_types", in.GetEventTypes()), AccountID: p.id("account_id", in.GetAccountId())}
-	for _, kind := range in.GetStreamKinds() {
-		filter.Kinds = append(filter.Kinds, event.Kind(kind))
+	filter := subscription.Filter{
+		Types: p.types("event_types", in.GetEventTypes()), Kinds: kindsOf(in.GetStreamKinds()), AccountID: p.id("account_id", in.GetAccountId()),
 	}
 	if p.err != nil {
 		return p.err
@@ -22,6 +21,15 @@ func (s *Read) Subscribe(in *eventlogv1.SubscribeRequest, stream grpc.ServerStre
 	ctx := stream.Context()
 	request := subscription.Request{Tenant: identity.Tenant(ctx), After: in.GetAfterPosition(), Filter: filter}
 	return s.subscriber.Subscribe(ctx, request, receiver{stream}) //nolint:wrapcheck // The hub says what it was doing.
+}
+
+// kindsOf are the kinds of streams that a request names; its contract says which there are.
+func kindsOf(names []string) []event.Kind {
+	kinds := make([]event.Kind, len(names))
+	for i, name := range names {
+		kinds[i] = event.Kind(name)
+	}
+	return kinds
 }
 
 // receiver is the far side of a subscription. A send waits until the receiver's window has room: that is what keeps a slow
@@ -34,7 +42,7 @@ type receiver struct {
 func (r receiver) Event(event *subscription.Event) error {
 	e, err := event.Message()
 	if err != nil {
-		return unreadable(event.Record, err)
+		return err //nolint:wrapcheck // It says where it stands.
 	}
 	return r.stream.Send(&eventlogv1.SubscribeResponse{Message: &eventlogv1.SubscribeResponse_Event{Event: e}}) //nolint:wrapcheck // The call has ended.
 }

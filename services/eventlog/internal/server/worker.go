@@ -10,10 +10,13 @@ import (
 	"github.com/robson/robson/pkg/identity"
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
 	"github.com/robson/robson/services/eventlog/internal/store"
+	"github.com/robson/robson/services/eventlog/internal/subscription"
 )
 
 // Keeper keeps how far workers have come and who is at work. Time is the database's.
 type Keeper interface {
+	subscription.Leases
+
 	// Checkpoint is zero for a worker that never saved any.
 	Checkpoint(ctx context.Context, w store.Worker) (store.Checkpoint, error)
 	// CheckpointSave moves it forward, never back, and gives what is then stored.
@@ -27,11 +30,20 @@ type Keeper interface {
 // Worker implements eventlogv1.WorkerServiceServer.
 type Worker struct {
 	eventlogv1.UnimplementedWorkerServiceServer
-	keeper Keeper
+	keeper   Keeper
+	follower Follower
 }
 
-// NewWorker makes the server of the workers' bookkeeping.
-func NewWorker(keeper Keeper) *Worker { return &Worker{keeper: keeper} }
+// Follower sends the logs of all tenants, shared out among those who follow under one name, until the context ends or something
+// fails; it never returns nil.
+type Follower interface {
+	Follow(ctx context.Context, leases subscription.Leases, r subscription.FollowRequest, to subscription.Follower) error
+}
+
+// NewWorker makes the server of the workers' bookkeeping, and of following all tenants.
+func NewWorker(keeper Keeper, follower Follower) *Worker {
+	return &Worker{keeper: keeper, follower: follower}
+}
 
 // GetCheckpoint implements eventlogv1.WorkerServiceServer.
 func (s *Worker) GetCheckpoint(ctx context.Context, in *eventlogv1.GetCheckpointRequest) (*eventlogv1.GetCheckpointResponse, error) {
@@ -94,7 +106,11 @@ func (s *Worker) ReleaseLease(ctx context.Context, in *eventlogv1.ReleaseLeaseRe
 func workerOf(ctx context.Context, name string) (store.Worker, error) {
 	caller, _ := identity.From(ctx)
 	if !caller.IsService() {
-		return store.Worker{}, fault.New(fault.Denied, "SERVICES_ONLY", "only Robson's own services have workers here")
+		return store.Worker{}, servicesOnly()
 	}
 	return store.Worker{Tenant: identity.Tenant(ctx), Service: caller.Service, Name: name}, nil
+}
+
+func servicesOnly() error {
+	return fault.New(fault.Denied, "SERVICES_ONLY", "only Robson's own services have workers here")
 }

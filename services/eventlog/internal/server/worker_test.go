@@ -69,7 +69,7 @@ func TestWorker(t *testing.T) {
 		t.Parallel()
 		_, err := b.workers("reader").GetCheckpoint(t.Context(), &eventlogv1.GetCheckpointRequest{Name: "x"})
 		require.True(t, fault.Is(err, fault.Denied), "%v", err)
-		_, err = NewWorker(b.store).GetCheckpoint(t.Context(), &eventlogv1.GetCheckpointRequest{Name: "x"})
+		_, err = NewWorker(b.store, b.hub).GetCheckpoint(t.Context(), &eventlogv1.GetCheckpointRequest{Name: "x"})
 		require.True(t, fault.Is(err, fault.Denied), "%v", err)
 		_, err = client.GetCheckpoint(b.ctx(t), &eventlogv1.GetCheckpointRequest{})
 		require.True(t, fault.Is(err, fault.Invalid), "%v", err)

@@ -35,6 +35,9 @@ cross join lateral (
     limit $3
 ) as e`
 
+	tenantsAll = `-- name: TenantsAll
+select tenant_id from tenant_log order by tenant_id limit $1`
+
 	tenantsList = `-- name: TenantsList
 select tenant_id from tenant_log where tenant_id > $1 order by tenant_id limit $2`
 
@@ -144,6 +147,43 @@ on conflict (tenant_id, service, name) do update set
     acquired_at = case when leases.holder = excluded.holder and leases.expires_at > clock_timestamp() then leases.acquired_at else clock_timestamp() end,
     expires_at = clock_timestamp() + $5
 where leases.holder = excluded.holder or leases.expires_at <= clock_timestamp()`
+
+	// Several tenants' leases at once. What another holds stays as it is.
+	leasesTake = `-- name: LeasesTake
+insert into leases (tenant_id, service, name, holder, acquired_at, expires_at)
+select k.tenant_id, $2, $3, $4, clock_timestamp(), clock_timestamp() + $5
+from unnest($1::uuid[]) as k (tenant_id)
+on conflict (tenant_id, service, name) do update set
+    holder = excluded.holder,
+    acquired_at = case when leases.holder = excluded.holder and leases.expires_at > clock_timestamp() then leases.acquired_at else clock_timestamp() end,
+    expires_at = clock_timestamp() + $5
+where leases.holder = excluded.holder or leases.expires_at <= clock_timestamp()`
+
+	leasesTaken = `-- name: LeasesTaken
+select l.tenant_id, coalesce(c.value, 0), coalesce(h.last_position, 0)
+from leases as l
+left join checkpoints as c on c.tenant_id = l.tenant_id and c.service = l.service and c.name = l.name
+left join tenant_log as h on h.tenant_id = l.tenant_id
+where l.tenant_id = any($1) and l.service = $2 and l.name = $3 and l.holder = $4`
+
+	leasesRenew = `-- name: LeasesRenew
+update leases set expires_at = clock_timestamp() + $5 where tenant_id = any($1) and service = $2 and name = $3 and holder = $4`
+
+	leasesRead = `-- name: LeasesRead
+select tenant_id, holder from leases
+where tenant_id = any($1) and service = $2 and name = $3 and expires_at > clock_timestamp()`
+
+	leasesRelease = `-- name: LeasesRelease
+delete from leases where tenant_id = any($1) and service = $2 and name = $3 and holder = $4`
+
+	// Who lacks tenants stands among the leases of no tenant: its name is who, and its holder what for.
+	wantsForget = `-- name: WantsForget
+delete from leases where tenant_id = $1 and service = $2 and expires_at <= clock_timestamp()`
+
+	wantsRead = `-- name: WantsRead
+select name from leases
+where tenant_id = $1 and service = $2 and holder = $3 and name <> $4 and expires_at > clock_timestamp()
+order by name`
 
 	leaseRead = `-- name: LeaseRead
 select holder, expires_at from leases where tenant_id = $1 and service = $2 and name = $3`

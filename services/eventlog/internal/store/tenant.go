@@ -59,15 +59,25 @@ func (s *Store) Tenants(ctx context.Context, size int, token string) (TenantPage
 const headsNamedMax = 256
 
 // Heads implements subscription.Log, in one query.
-func (s *Store) Heads(ctx context.Context, tenants []uuid.UUID, recent bool) (map[uuid.UUID]int64, error) {
-	names, text, args := tenantNames(tenants), headsRead, []any{tenants}
+func (s *Store) Heads(ctx context.Context, tenants []uuid.UUID) (map[uuid.UUID]int64, error) {
 	if len(tenants) > headsNamedMax {
-		names, text, args = allTenants, headsReadAll, nil
+		return s.heads(ctx, allTenants, headsReadAll)
 	}
-	if recent {
-		names, text, args = allTenants, headsReadRecent, []any{headsRecent}
-	}
-	heads := make(map[uuid.UUID]int64, len(tenants))
+	return s.heads(ctx, tenantNames(tenants), headsRead, tenants)
+}
+
+// headsRecent is how long ago a log that has become longer lately may have done so. An append reads the clock before it
+// commits, AppendTimeout before it at most.
+const headsRecent = time.Minute
+
+// RecentHeads implements subscription.Log, in one query.
+func (s *Store) RecentHeads(ctx context.Context) (map[uuid.UUID]int64, error) {
+	return s.heads(ctx, allTenants, headsReadRecent, headsRecent)
+}
+
+// heads reads the heads that a query finds.
+func (s *Store) heads(ctx context.Context, names, text string, args ...any) (map[uuid.UUID]int64, error) {
+	heads := map[uuid.UUID]int64{}
 	err := postgres.Snapshot(ctx, s.pool, func(b *pgx.Batch) {
 		b.Queue(tenantsChoose, names)
 		b.Queue(text, args...).Query(func(rows pgx.Rows) error {
@@ -81,14 +91,10 @@ func (s *Store) Heads(ctx context.Context, tenants []uuid.UUID, recent bool) (ma
 		})
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read heads of %d tenants: %w", len(tenants), err)
+		return nil, fmt.Errorf("read heads: %w", err)
 	}
 	return heads, nil
 }
-
-// headsRecent is how long ago a log that has become longer recently may have done so. An append reads the clock before it
-// commits, AppendTimeout before it at most.
-const headsRecent = time.Minute
 
 // tenantNames are tenants as tenantsChoose takes them.
 func tenantNames(tenants []uuid.UUID) string {

@@ -50,7 +50,7 @@ func TestStore_Heads(t *testing.T) {
 	b := setupReads(t, ReadLimits{})
 	one, two := b.history(t, 1), b.history(t, 2)
 	b.history(t, 3)
-	heads, err := b.Heads(t.Context(), []uuid.UUID{one.Tenant, two.Tenant, uuid.New()}, false)
+	heads, err := b.Heads(t.Context(), []uuid.UUID{one.Tenant, two.Tenant, uuid.New()})
 	require.NoError(t, err)
 	require.Equal(t, map[uuid.UUID]int64{one.Tenant: int64(len(one.Records)), two.Tenant: int64(len(two.Records))}, heads)
 
@@ -58,13 +58,13 @@ func TestStore_Heads(t *testing.T) {
 	for len(many) <= headsNamedMax {
 		many = append(many, uuid.New())
 	}
-	heads, err = b.Heads(t.Context(), many, false)
+	heads, err = b.Heads(t.Context(), many)
 	require.NoError(t, err)
 	require.Subset(t, heads, map[uuid.UUID]int64{one.Tenant: int64(len(one.Records)), two.Tenant: int64(len(two.Records))})
 
 	b.exec(t, "update tenant_log set last_ingested_at = clock_timestamp() - interval '59 seconds' where tenant_id = $1", one.Tenant)
 	b.exec(t, "update tenant_log set last_ingested_at = clock_timestamp() - interval '61 seconds' where tenant_id = $1", two.Tenant)
-	heads, err = b.Heads(t.Context(), many, true)
+	heads, err = b.RecentHeads(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, int64(len(one.Records)), heads[one.Tenant])
 	require.NotContains(t, heads, two.Tenant)

@@ -38,6 +38,17 @@ type Config struct {
 	RingEventsMax int
 	RingBytesMax  int
 	RingsBytesMax int
+	// FollowersMax bounds those who follow all tenants, FollowTenantsMax the tenants of each, CrewTenantsMax those that can be shared out
+	// at all. Defaults 32, 10 000 and 100 000.
+	FollowersMax     int
+	FollowTenantsMax int
+	CrewTenantsMax   int
+	// ShareEvery is how often a follower looks whether the tenants are shared out well, new ones too. LeaseTime is how long one who
+	// has vanished keeps his; a third of it is how often leases are renewed. Defaults 1 s and 6 s.
+	ShareEvery time.Duration
+	LeaseTime  time.Duration
+	// FollowRetry is the wait before a tenant is tried again whose log could not be followed. Default 30 s.
+	FollowRetry time.Duration
 	// CaughtUpEvery is how often, at most, a receiver is told how far the log was looked through while his filter holds
 	// everything back. Default 1 s.
 	CaughtUpEvery time.Duration
@@ -55,6 +66,9 @@ func (c Config) withDefaults() (Config, error) {
 		{"SendMax", &c.SendMax, 30 * time.Second},
 		{"CaughtUpEvery", &c.CaughtUpEvery, time.Second},
 		{"HeadsEvery", &c.HeadsEvery, time.Second},
+		{"ShareEvery", &c.ShareEvery, time.Second},
+		{"LeaseTime", &c.LeaseTime, 6 * time.Second},
+		{"FollowRetry", &c.FollowRetry, 30 * time.Second},
 	} {
 		if *field.value == 0 {
 			*field.value = field.def
@@ -73,6 +87,9 @@ func (c Config) withDefaults() (Config, error) {
 		{"SubscribersMax", &c.SubscribersMax, 1024},
 		{"TenantSubscribersMax", &c.TenantSubscribersMax, 128},
 		{"HeadsNamedMax", &c.HeadsNamedMax, 128},
+		{"FollowersMax", &c.FollowersMax, 32},
+		{"FollowTenantsMax", &c.FollowTenantsMax, 10_000},
+		{"CrewTenantsMax", &c.CrewTenantsMax, 100_000},
 		{"NewsTenantsMax", &c.NewsTenantsMax, 64},
 		{"NewsSize", &c.NewsSize, 200},
 		{"RingEventsMax", &c.RingEventsMax, 1024},
@@ -85,6 +102,9 @@ func (c Config) withDefaults() (Config, error) {
 		if *field.value < 1 {
 			return c, fmt.Errorf("subscriptions: %s %d must be above zero", field.name, *field.value)
 		}
+	}
+	if c.LeaseTime < 3*c.ShareEvery {
+		return c, fmt.Errorf("subscriptions: LeaseTime %s must be at least three times ShareEvery %s", c.LeaseTime, c.ShareEvery)
 	}
 	return c, nil
 }

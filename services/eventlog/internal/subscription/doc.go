@@ -22,4 +22,16 @@
 //
 // The sender is a goroutine of its own, so that the next stretch is read while one is sent, and so that a receiver who does
 // not take what he is sent can be left. It lives as long as the call it sends for.
+//
+// # All tenants
+//
+// Follow sends the logs of all tenants on one stream. Those who follow under one name, through whatever process, are a crew and share
+// the tenants by leases; a plan says who should have how many. A tenant is free, or goes
+//
+//	assigned ─► behind ◄─► at the end ─► revoked (another takes him, or the lease was lost) ─► released a round later
+//	   ▲           └───────────┴───────► failed (his log cannot be followed) ──┐
+//	   └───────────────────────────────────────────── FollowRetry ◄────────────┘
+//
+// Each assignment begins at the checkpoint that is saved, so that what two holders both do around a change of hands is done twice,
+// and nothing is left out.
 package subscription

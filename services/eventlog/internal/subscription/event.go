@@ -2,12 +2,14 @@ package subscription
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/google/uuid"
 
 	"github.com/robson/robson/pkg/event"
+	"github.com/robson/robson/pkg/fault"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 )
 
@@ -23,9 +25,15 @@ type Event struct {
 	err     error
 }
 
-// Message is the event as the contract shows it. It is shared: nobody changes it.
+// Message is the event as the contract shows it. It is shared: nobody changes it. One that cannot be read is Corrupt and says
+// where it stands: nobody goes on past it.
 func (e *Event) Message() (*eventv1.Event, error) {
-	e.decode.Do(func() { e.message, e.err = e.ToProto() })
+	e.decode.Do(func() {
+		if e.message, e.err = e.ToProto(); e.err != nil {
+			e.err = fault.Wrap(e.err, fault.Corrupt, fault.ReasonOf(e.err), "the event at position %d cannot be read", e.Position).
+				With("position", strconv.FormatInt(e.Position, 10))
+		}
+	})
 	return e.message, e.err
 }
 

@@ -2,6 +2,8 @@ package subscription
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,9 +30,10 @@ type Stretch struct {
 
 // Log is what subscriptions are fed from.
 type Log interface {
-	// Heads gives the last positions of tenants' logs; a tenant without a log is absent, and there may be others. Where recent is set, logs
-	// that have not become longer for a minute may be absent.
-	Heads(ctx context.Context, tenants []uuid.UUID, recent bool) (map[uuid.UUID]int64, error)
+	// Heads gives the last positions of tenants' logs; a tenant without a log is absent, and there may be others.
+	Heads(ctx context.Context, tenants []uuid.UUID) (map[uuid.UUID]int64, error)
+	// RecentHeads gives the last positions of all logs that have become longer within the last minute or so.
+	RecentHeads(ctx context.Context) (map[uuid.UUID]int64, error)
 	// News gives the next events of several logs, each after its position: consecutive from there on, with their accounts, at
 	// most size of a log, and as many in all as make a page. Cut says that there was no room for all.
 	News(ctx context.Context, after map[uuid.UUID]int64, size int) (found map[uuid.UUID][]*Event, cut bool, err error)
@@ -59,8 +62,9 @@ type Hub struct {
 
 	mu     sync.RWMutex
 	topics map[uuid.UUID]*topic
-	count  int
-	ended  bool
+	// count is how many subscribe, followers how many follow all tenants.
+	count, followers int
+	ended            bool
 }
 
 // NewHub makes a hub; Run keeps it going.
@@ -83,8 +87,8 @@ func (h *Hub) Run(ctx context.Context) {
 	h.senders.Go(func() { h.bringNews(ctx) })
 	var last time.Time // when all heads were asked for
 	for {
-		heads := h.heads()
-		if len(heads) == 0 {
+		count := h.listened()
+		if count == 0 {
 			select {
 			case <-h.listening:
 				continue
@@ -92,12 +96,19 @@ func (h *Hub) Run(ctx context.Context) {
 				return
 			}
 		}
-		now := h.clock.Now()
-		recent := len(heads) > h.cfg.HeadsNamedMax && now.Sub(last) < h.cfg.HeadsEvery
-		if !recent {
+		poll := h.poll
+		if now := h.clock.Now(); count > h.cfg.HeadsNamedMax && now.Sub(last) < h.cfg.HeadsEvery {
+			poll = h.pollRecent
+		} else {
 			last = now
 		}
-		if clock.Sleep(ctx, h.clock, h.poll(ctx, heads, recent)) != nil {
+		wait := h.cfg.PollEvery
+		if err := poll(ctx); err != nil {
+			h.metrics.pollFailed(ctx)
+			h.wakeAll()
+			wait = h.cfg.PollRetry
+		}
+		if clock.Sleep(ctx, h.clock, wait) != nil {
 			return
 		}
 	}
@@ -109,6 +120,13 @@ func (h *Hub) end() {
 	defer h.mu.Unlock()
 	h.ended = true
 	close(h.closed)
+}
+
+// listened is how many logs are listened to.
+func (h *Hub) listened() int {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return len(h.topics)
 }
 
 // heads are the heads heard of, of all who are listened to.
@@ -124,47 +142,61 @@ func (h *Hub) heads() map[uuid.UUID]int64 {
 	return heads
 }
 
-// poll asks for heads, once for all, and sees to those who have missed something. It gives the wait until the next time.
-// Where the heads cannot be had, everybody looks for himself: he then learns what is wrong, or finds nothing wrong.
-func (h *Hub) poll(ctx context.Context, before map[uuid.UUID]int64, recent bool) time.Duration {
-	tenants := make([]uuid.UUID, 0, len(before))
-	for tenant := range before {
-		tenants = append(tenants, tenant)
-	}
+// poll asks for all heads, once for all, and sees to those who have missed something.
+func (h *Hub) poll(ctx context.Context) error {
+	before := h.heads()
 	asking, cancel := context.WithTimeout(ctx, h.cfg.ReadTimeout)
 	defer cancel()
-	heads, err := h.log.Heads(asking, tenants, recent)
+	heads, err := h.log.Heads(asking, slices.Collect(maps.Keys(before)))
 	if err != nil {
-		h.metrics.pollFailed(ctx)
+		return err
 	}
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	for tenant, was := range before {
-		t := h.topics[tenant]
-		if t == nil { // Nobody listens any more.
-			continue
-		}
-		head, found := heads[tenant]
-		if found || err != nil || !recent {
-			h.heard(t, head, was, err)
+		if t := h.topics[tenant]; t != nil { // Otherwise nobody listens any more.
+			h.heard(t, heads[tenant], was)
 		}
 	}
-	if err != nil {
-		return h.cfg.PollRetry
-	}
-	return h.cfg.PollEvery
+	return nil
 }
 
-// heard tells a topic of the head that was found, or that none could be.
-func (h *Hub) heard(t *topic, head, was int64, err error) {
+// pollRecent asks for the heads of the logs that have become longer lately.
+func (h *Hub) pollRecent(ctx context.Context) error {
+	asking, cancel := context.WithTimeout(ctx, h.cfg.ReadTimeout)
+	defer cancel()
+	heads, err := h.log.RecentHeads(asking)
+	if err != nil {
+		return err
+	}
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for tenant, head := range heads {
+		if t := h.topics[tenant]; t != nil {
+			h.heard(t, head, 0)
+		}
+	}
+	return nil
+}
+
+// wakeAll has everybody look for himself, since the heads cannot be had: he then learns what is wrong, or finds nothing wrong.
+func (h *Hub) wakeAll() {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for _, t := range h.topics {
+		t.mu.Lock()
+		t.wakeAll(true)
+		t.mu.Unlock()
+	}
+}
+
+// heard tells a topic of the head that was found, and of the one before.
+func (h *Hub) heard(t *topic, head, was int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	switch {
-	case err != nil:
-		t.wakeAll(true)
-	case head < was: // The log has lost its tail: those who were sent it must know.
+	if head < was { // The log has lost its tail: those who were sent it must know.
 		t.doubt(head)
-	case t.hear(head):
+	} else if t.hear(head) {
 		h.news.want(t)
 	}
 }
@@ -220,20 +252,42 @@ func (h *Hub) trimRings() {
 	}
 }
 
-// join takes a cursor in. It looks into the database first, whatever is in memory: only there the end of the log is as it is now.
-func (h *Hub) join(ctx context.Context, tenant uuid.UUID, f Filter, wake func()) (*cursor, error) {
+// admit takes a subscriber in, if there is room for him.
+func (h *Hub) admit(ctx context.Context, r Request, wake func()) (*cursor, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	t := h.topics[tenant]
+	t := h.topics[r.Tenant]
 	switch {
 	case h.ended:
 		return nil, stopping()
 	case h.count >= h.cfg.SubscribersMax:
 		return nil, fault.New(fault.Exhausted, "TOO_MANY_SUBSCRIBERS", "%d subscriptions run here already", h.cfg.SubscribersMax).WithRetryAfter(retryAfter)
-	case t != nil && t.count >= h.cfg.TenantSubscribersMax:
+	case t != nil && t.subscribers >= h.cfg.TenantSubscribersMax:
 		return nil, fault.New(fault.Exhausted, "TOO_MANY_SUBSCRIBERS", "%d subscriptions of this tenant run here already", h.cfg.TenantSubscribersMax).
 			WithRetryAfter(retryAfter)
-	case t == nil:
+	}
+	c := h.join(r.Tenant, r.Filter, wake)
+	c.topic.subscribers++
+	h.count++
+	h.metrics.subscribers.Add(ctx, 1)
+	return c, nil
+}
+
+// dismiss lets a subscriber go.
+func (h *Hub) dismiss(ctx context.Context, c *cursor) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c.topic.subscribers--
+	h.count--
+	h.metrics.subscribers.Add(ctx, -1)
+	h.leave(c)
+}
+
+// join makes a cursor. It looks into the database first, whatever is in memory: only there the end of the log is as it is now. The
+// hub's lock is held.
+func (h *Hub) join(tenant uuid.UUID, f Filter, wake func()) *cursor {
+	t := h.topics[tenant]
+	if t == nil {
 		t = &topic{tenant: tenant, held: &h.held, cursors: map[*cursor]struct{}{}}
 		h.topics[tenant] = t
 	}
@@ -241,33 +295,25 @@ func (h *Hub) join(ctx context.Context, tenant uuid.UUID, f Filter, wake func())
 	t.mu.Lock()
 	t.cursors[c] = struct{}{}
 	t.mu.Unlock()
-	t.count++
-	h.count++
-	h.metrics.subscribers.Add(ctx, 1)
 	select {
 	case h.listening <- struct{}{}:
 	default:
 	}
-	return c, nil
+	return c
 }
 
-// leave lets a cursor go.
-func (h *Hub) leave(ctx context.Context, c *cursor) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+// leave ends a cursor. The hub's lock is held.
+func (h *Hub) leave(c *cursor) {
 	t := c.topic
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	delete(t.cursors, c)
-	t.count--
-	if t.count == 0 {
+	if len(t.cursors) == 0 {
 		t.drop()
 		delete(h.topics, t.tenant)
 	}
-	t.mu.Unlock()
-	h.count--
-	h.metrics.subscribers.Add(ctx, -1)
 }
 
 func stopping() error {
-	return fault.New(fault.Unavailable, "STOPPING", "this process is stopping; subscribe again").WithRetryAfter(retryAfter)
+	return fault.New(fault.Unavailable, reasonStopping, "this process is stopping; subscribe again").WithRetryAfter(retryAfter)
 }

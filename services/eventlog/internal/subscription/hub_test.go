@@ -3,6 +3,7 @@ package subscription
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -45,7 +46,14 @@ func (m *memory) fail(err error) {
 	m.fails = err
 }
 
-func (m *memory) Heads(_ context.Context, tenants []uuid.UUID, _ bool) (map[uuid.UUID]int64, error) {
+func (m *memory) RecentHeads(context.Context) (map[uuid.UUID]int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.asked++
+	return maps.Clone(m.heads), m.fails
+}
+
+func (m *memory) Heads(_ context.Context, tenants []uuid.UUID) (map[uuid.UUID]int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked++
@@ -124,6 +132,13 @@ func recordsOf(tenant uuid.UUID, first, last int64) []intake.Record {
 		records = append(records, intake.Record{Record: *e.Record, Subjects: event.Subjects{AccountID: e.AccountID}})
 	}
 	return records
+}
+
+// count reads a counter.
+func (m *memory) count(counter *int) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return *counter
 }
 
 func (m *memory) head(tenant uuid.UUID) int64 {
@@ -246,7 +261,7 @@ func TestHub_Subscribe(t *testing.T) {
 		t.Parallel()
 		b := setup(t, Config{})
 		b.stop()
-		require.Zero(t, b.log.asked)
+		require.Zero(t, b.log.count(&b.log.asked))
 	})
 
 	t.Run("tells how far it has looked while the filter holds everything back", func(t *testing.T) {
@@ -418,42 +433,42 @@ func TestProgress_take(t *testing.T) {
 		at      progress
 		stretch Stretch
 		after   time.Duration
-		want    parcel
+		want    progression
 		then    progress
 	}{
 		"far from the end nothing is told, however long it takes": {
 			progress{looked: 5, told: 5},
 			Stretch{Looked: 500, Head: 900},
 			time.Hour,
-			parcel{},
+			progression{},
 			progress{looked: 500, told: 5, since: begun},
 		},
 		"the end is told at once, the first time": {
 			progress{looked: 5, told: 5},
 			Stretch{Events: events, Looked: 9, Head: 9},
 			0,
-			parcel{events: events, caughtUp: true, position: 9},
+			progression{events: events, caughtUp: true, position: 9},
 			progress{looked: 9, told: 9, since: begun, live: true},
 		},
 		"then events speak for themselves": {
 			progress{looked: 6, told: 6, live: true},
 			Stretch{Events: events, Looked: 8, Head: 8},
 			time.Hour,
-			parcel{events: events},
+			progression{events: events},
 			progress{looked: 8, told: 8, since: begun.Add(time.Hour), live: true},
 		},
 		"what was held back is not told yet": {
 			progress{looked: 6, told: 6, live: true},
 			Stretch{Looked: 8, Head: 8},
 			time.Second - 1,
-			parcel{},
+			progression{},
 			progress{looked: 8, told: 6, since: begun, live: true},
 		},
 		"what was held back for a while is": {
 			progress{looked: 7, told: 6, live: true},
 			Stretch{Looked: 8, Head: 800},
 			time.Second,
-			parcel{caughtUp: true, position: 8},
+			progression{caughtUp: true, position: 8},
 			progress{looked: 8, told: 8, since: begun.Add(time.Second), live: true},
 		},
 	} {

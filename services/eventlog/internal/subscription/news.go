@@ -68,7 +68,7 @@ func (h *Hub) fill(ctx context.Context, topics []*topic) {
 	after, upTo := make(map[uuid.UUID]int64, len(topics)), make(map[uuid.UUID]int64, len(topics))
 	for _, t := range topics {
 		t.mu.Lock()
-		if t.ring.based && t.ring.last < t.head {
+		if t.lacks() {
 			after[t.tenant] = t.ring.last
 			upTo[t.tenant] = min(t.head, t.ring.last+int64(h.cfg.NewsSize))
 		}
@@ -108,7 +108,7 @@ func (h *Hub) filled(t *topic, events []*Event, least int64) {
 	switch {
 	case !t.add(events, h.ringLimits()), t.ring.last < least:
 		t.doubt(t.head)
-	case t.hear(t.head):
+	case t.lacks():
 		h.news.want(t)
 	}
 }

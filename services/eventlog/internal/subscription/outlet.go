@@ -7,7 +7,10 @@ import (
 	"github.com/robson/robson/pkg/fault"
 )
 
-const reasonTooSlow = "SUBSCRIBER_TOO_SLOW"
+const (
+	reasonTooSlow  = "SUBSCRIBER_TOO_SLOW"
+	reasonStopping = "STOPPING"
+)
 
 // Receiver takes what a subscription sends. An error ends the subscription. Calls may block for as long as the far side
 // takes nothing, and return once the subscription's context has ended.
@@ -18,19 +21,16 @@ type Receiver interface {
 	CaughtUp(position int64) error
 }
 
-// parcel is what is sent at once: events, then that they were all.
+// parcel is what is sent at once: events, then something else, if it is not nil.
 type parcel struct {
-	events   []*Event
-	caughtUp bool
-	position int64
+	events []*Event
+	then   func() error
 }
-
-func (p *parcel) empty() bool { return len(p.events) == 0 && !p.caughtUp }
 
 // outlet sends parcels by a goroutine of its own.
 type outlet struct {
 	hub     *Hub
-	to      Receiver
+	event   func(*Event) error
 	parcels chan parcel
 	// sent counts messages: a receiver is slow if he takes not one.
 	sent atomic.Int64
@@ -39,8 +39,8 @@ type outlet struct {
 	err  error
 }
 
-func (h *Hub) newOutlet(to Receiver) *outlet {
-	o := &outlet{hub: h, to: to, parcels: make(chan parcel), done: make(chan struct{})}
+func (h *Hub) newOutlet(event func(*Event) error) *outlet {
+	o := &outlet{hub: h, event: event, parcels: make(chan parcel), done: make(chan struct{})}
 	h.senders.Go(o.run)
 	return o
 }
@@ -56,17 +56,33 @@ func (o *outlet) run() {
 }
 
 func (o *outlet) send(p parcel) error {
-	for i := range p.events {
-		if err := o.to.Event(p.events[i]); err != nil {
+	for _, e := range p.events {
+		if err := o.event(e); err != nil {
 			return err
 		}
 		o.sent.Add(1)
 	}
-	if !p.caughtUp {
+	if p.then == nil {
 		return nil
 	}
-	err := o.to.CaughtUp(p.position)
+	err := p.then()
 	o.sent.Add(1)
+	return err
+}
+
+// finish ends the sending, and gives what went wrong first.
+func (o *outlet) finish(ctx context.Context, err error) error {
+	close(o.parcels)
+	switch fault.ReasonOf(err) {
+	case reasonTooSlow:
+		o.hub.metrics.leftSlow(ctx)
+		return err
+	case reasonStopping:
+		return err
+	}
+	if late := o.ended(ctx); late != nil && ctx.Err() == nil {
+		return late // What went wrong while sending came first.
+	}
 	return err
 }
 

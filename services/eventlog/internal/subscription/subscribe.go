@@ -27,7 +27,7 @@ type Request struct {
 // must return once its call has ended.
 func (h *Hub) Subscribe(ctx context.Context, r Request, to Receiver) error {
 	wake := make(chan struct{}, 1)
-	c, err := h.join(ctx, r.Tenant, r.Filter, func() {
+	c, err := h.admit(ctx, r, func() {
 		select {
 		case wake <- struct{}{}:
 		default: // He will wake anyhow.
@@ -36,21 +36,9 @@ func (h *Hub) Subscribe(ctx context.Context, r Request, to Receiver) error {
 	if err != nil {
 		return err
 	}
-	defer h.leave(ctx, c)
-	o := h.newOutlet(to)
-	err = h.follow(ctx, &subscriber{cursor: c, after: r.After, wake: wake}, o)
-	close(o.parcels)
-	switch fault.ReasonOf(err) {
-	case reasonTooSlow:
-		h.metrics.leftSlow(ctx)
-		return err
-	case "STOPPING":
-		return err
-	}
-	if late := o.ended(ctx); late != nil && ctx.Err() == nil {
-		return late // What went wrong while sending came first.
-	}
-	return err
+	defer h.dismiss(ctx, c)
+	o := h.newOutlet(to.Event)
+	return o.finish(ctx, h.follow(ctx, &subscriber{cursor: c, after: r.After, wake: wake, to: to}, o))
 }
 
 // subscriber is one who follows a single log.
@@ -60,6 +48,29 @@ type subscriber struct {
 	// after is where he begins.
 	after int64
 	wake  chan struct{}
+	to    Receiver
+}
+
+// hand gives the sender a stretch.
+func (s *subscriber) hand(ctx context.Context, o *outlet, p progression) error {
+	if len(p.events) == 0 && !p.caughtUp {
+		return nil
+	}
+	return o.hand(ctx, parcel{events: p.events, then: s.caughtUp(p)})
+}
+
+func (s *subscriber) caughtUp(p progression) func() error {
+	if !p.caughtUp {
+		return nil
+	}
+	return func() error { return s.to.CaughtUp(p.position) }
+}
+
+// progression is what a stretch has for the receiver: events, then that they were all.
+type progression struct {
+	events   []*Event
+	caughtUp bool
+	position int64
 }
 
 // progress is how far a subscription is.
@@ -82,10 +93,8 @@ func (h *Hub) follow(ctx context.Context, s *subscriber, o *outlet) error {
 		if stretch.Head < at.looked {
 			return ahead(at.looked, stretch.Head, first)
 		}
-		if p := at.take(stretch, h.clock.Now(), h.cfg.CaughtUpEvery); !p.empty() {
-			if err := o.hand(ctx, p); err != nil {
-				return err
-			}
+		if err := s.hand(ctx, o, at.take(stretch, h.clock.Now(), h.cfg.CaughtUpEvery)); err != nil {
+			return err
 		}
 		if more {
 			continue
@@ -110,17 +119,13 @@ func (h *Hub) next(ctx context.Context, c *cursor, after int64) (stretch Stretch
 		return stretch, true, nil
 	case inDatabase:
 	}
-	h.metrics.read(ctx)
 	stretch, err = h.read(ctx, c, after)
-	if err == nil && c.topic.read(&stretch) {
-		h.news.want(c.topic)
-	}
 	return stretch, true, err
 }
 
-// take makes a parcel of a stretch.
-func (at *progress) take(stretch Stretch, now time.Time, every time.Duration) parcel {
-	p := parcel{events: stretch.Events}
+// take goes on by a stretch.
+func (at *progress) take(stretch Stretch, now time.Time, every time.Duration) progression {
+	p := progression{events: stretch.Events}
 	at.looked = stretch.Looked
 	if n := len(p.events); n > 0 {
 		at.told, at.since = p.events[n-1].Position, now
@@ -146,7 +151,7 @@ func (h *Hub) sleep(ctx context.Context, s *subscriber, o *outlet, at *progress)
 			return nil
 		case <-due:
 			at.told, at.since = at.looked, h.clock.Now()
-			if err := o.hand(ctx, parcel{caughtUp: true, position: at.looked}); err != nil {
+			if err := s.hand(ctx, o, progression{caughtUp: true, position: at.looked}); err != nil {
 				return err
 			}
 		case <-o.done:
@@ -162,17 +167,19 @@ func (h *Hub) sleep(ctx context.Context, s *subscriber, o *outlet, at *progress)
 	}
 }
 
-// due fires when the receiver is to be told how far the log was looked through; never, if he knows.
+// due fires when the receiver is to be told how far the log was looked through; never, if he knows, or while he waits for what is
+// known to be there: he would take it for the end.
 func (h *Hub) due(at *progress) (<-chan time.Time, func()) {
-	if at.looked == at.told {
+	if !at.live || at.looked == at.told {
 		return nil, func() {}
 	}
 	timer := h.clock.NewTimer(h.cfg.CaughtUpEvery - h.clock.Now().Sub(at.since))
 	return timer.C(), func() { timer.Stop() }
 }
 
-// read looks through the next stretch; few do at a time.
+// read looks through the next stretch in the database; few do at a time.
 func (h *Hub) read(ctx context.Context, c *cursor, after int64) (Stretch, error) {
+	h.metrics.read(ctx)
 	select {
 	case h.reads <- struct{}{}:
 		defer func() { <-h.reads }()
@@ -186,6 +193,9 @@ func (h *Hub) read(ctx context.Context, c *cursor, after int64) (Stretch, error)
 	stretch, err := h.log.Follow(reading, c.topic.tenant, after, c.filter, h.cfg.PageSize)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		err = fault.Wrap(err, fault.Unavailable, "READ_TIMEOUT", "the log could not be read within %s", h.cfg.ReadTimeout).WithRetryAfter(retryAfter)
+	}
+	if err == nil && c.topic.read(&stretch) {
+		h.news.want(c.topic)
 	}
 	return stretch, err
 }

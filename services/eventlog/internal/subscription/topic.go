@@ -10,8 +10,8 @@ import (
 // topic is a tenant who is listened to.
 type topic struct {
 	tenant uuid.UUID
-	// count is how many listen; the hub's lock guards it.
-	count int
+	// subscribers are those who listen to it alone; the hub's lock guards it.
+	subscribers int
 	// held counts the bytes of all rings.
 	held *atomic.Int64
 
@@ -69,17 +69,35 @@ func (t *topic) hear(head int64) (lacks bool) {
 			t.wakeAll(false)
 		}
 	}
-	return t.ring.based && t.ring.last < t.head
+	return t.lacks()
 }
+
+// lacks says whether there are events for the ring to be filled with.
+func (t *topic) lacks() bool { return t.ring.based && t.ring.last < t.head }
 
 // read notes what a cursor has read in the database, and says whether the ring lacks events.
 func (t *topic) read(s *Stretch) (lacks bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.hear(s.Head)
 	if !t.ring.based && s.Looked >= s.Head {
 		t.ring.base(s.Head)
 	}
-	return t.hear(s.Head)
+	return t.lacks()
+}
+
+// know tells a cursor how far the log went after it had joined, so that it need not look for itself, and says whether the ring lacks
+// events.
+func (c *cursor) know(head int64) (lacks bool) {
+	t := c.topic
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c.look = false
+	t.hear(head)
+	if !t.ring.based {
+		t.ring.base(t.head)
+	}
+	return t.lacks()
 }
 
 // add takes the next events into the ring and wakes all. It says no if they do not follow.
