@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"slices"
 	"testing"
 	"time"
 
@@ -55,28 +54,6 @@ func requireField(t *testing.T, err error, field string) {
 	fields := violations(err)
 	require.Contains(t, fields, field, "%v", err)
 	require.NotEmpty(t, fields[field])
-}
-
-// TestATimeOutIsNoRejection has the venue take an order and never answer: the order is asked about, counted once, and was
-// sent once.
-func TestATimeOutIsNoRejection(t *testing.T) {
-	t.Parallel()
-	u := sharedStack(t).newUser(t)
-	u.stillMarket(btc)
-	account := u.account()
-	u.faults(account, &connectorv1.Fault{Kind: connectorv1.FaultKind_FAULT_KIND_ACCEPT_THEN_TIMEOUT, Operation: "place", Count: 1})
-	before := u.head()
-	_, err := u.trading().OpenPosition(u.ctx(), longBTC(account))
-	require.NoError(t, err)
-	u.settle()
-	kinds := types(u.readLog(before))
-	claimed, uncertain, acked := slices.Index(kinds, "ORDER_SUBMITTED"), slices.Index(kinds, "EXCHANGE_STATE_UNCERTAIN"), slices.Index(kinds, "ORDER_ACKED")
-	require.GreaterOrEqual(t, claimed, 0)
-	require.Greater(t, uncertain, claimed, "%v", kinds)
-	require.Greater(t, acked, claimed, "%v", kinds)
-	require.NotContains(t, kinds, "ORDER_REJECTED")
-	require.Contains(t, kinds, "POSITION_OPENED")
-	u.requirePlacedOnce()
 }
 
 // TestALostRequestIsGivenUpAtItsDeadlineAndNotBefore loses the request on its way: the order ends as not found, and nothing
