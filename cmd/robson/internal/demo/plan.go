@@ -34,10 +34,19 @@ type taste struct {
 	stopMovesMin int
 	// ahead asks for a profit of half the span, clear of fees and of the depth that the entry eats.
 	ahead bool
+	// touch asks that the price which hits the stop does not reach the resting stop behind it too: then it is the monitor
+	// that leaves, in every run, and not whoever sees the price first.
+	touch bool
 }
 
 // tastes are tried in this order: first a short ride that pays, in the end any that shows what is to be shown.
-var tastes = []taste{{120, 3, true}, {1000, 3, true}, {1000, 1, false}}
+var tastes = []taste{
+	{ticksMax: 120, stopMovesMin: 3, ahead: true, touch: true}, {ticksMax: 1000, stopMovesMin: 3, ahead: true, touch: true},
+	{ticksMax: 120, stopMovesMin: 3, ahead: true}, {ticksMax: 1000, stopMovesMin: 3, ahead: true}, {ticksMax: 1000, stopMovesMin: 1},
+}
+
+// restingShare is the part of the span that the resting stop keeps behind the trailing one, at least.
+var restingShare = decimal.New(10, 0)
 
 // shortTicksMin is how many ticks the planned short is held before it is closed by command.
 const shortTicksMin = 8
@@ -116,7 +125,9 @@ func playLong(prices []decimal.Decimal, entry int, percent decimal.Decimal, t ta
 		switch {
 		case prices[i].LessThanOrEqual(stop):
 			ahead := decimal.Min(stop, prices[i]).Sub(price).GreaterThan(span.Div(two))
-			return longScene{entryTick: entry, exitTick: i, price: price, stop: price.Sub(span)}, moves >= t.stopMovesMin && (ahead || !t.ahead)
+			touch := prices[i].GreaterThan(stop.Sub(span.Div(restingShare)))
+			scene := longScene{entryTick: entry, exitTick: i, price: price, stop: price.Sub(span)}
+			return scene, moves >= t.stopMovesMin && (ahead || !t.ahead) && (touch || !t.touch)
 		case prices[i].GreaterThan(extreme):
 			extreme = prices[i]
 			stop = extreme.Sub(span)

@@ -56,6 +56,12 @@ func TestMakePlan_finds_its_scenes(t *testing.T) {
 			require.Greater(t, p.short.entryTick, p.long.exitTick)
 			require.GreaterOrEqual(t, p.short.closeTick-p.short.entryTick, shortTicksMin)
 			require.Less(t, p.short.closeTick, len(prices))
+			extreme := decimal.Max(prices[p.long.entryTick], prices[p.long.entryTick+1:p.long.exitTick]...)
+			span := entry.Sub(p.long.stop)
+			require.True(t, exit.LessThanOrEqual(extreme.Sub(span)), "the stop is hit")
+			if name != "minutes" { // which hold no such long that pays
+				require.True(t, exit.GreaterThan(extreme.Sub(span).Sub(span.Div(restingShare))), "the resting stop behind it is not")
+			}
 			t.Logf("long %d to %d (%s to %s), short %d to %d (%s to %s)", p.long.entryTick, p.long.exitTick, entry, exit,
 				p.short.entryTick, p.short.closeTick, prices[p.short.entryTick], prices[p.short.closeTick])
 		})
