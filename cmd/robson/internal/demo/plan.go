@@ -41,8 +41,11 @@ type taste struct {
 
 // tastes are tried in this order: first a short ride that pays, in the end any that shows what is to be shown.
 var tastes = []taste{
-	{ticksMax: 120, stopMovesMin: 3, ahead: true, touch: true}, {ticksMax: 1000, stopMovesMin: 3, ahead: true, touch: true},
-	{ticksMax: 120, stopMovesMin: 3, ahead: true}, {ticksMax: 1000, stopMovesMin: 3, ahead: true}, {ticksMax: 1000, stopMovesMin: 1},
+	{ticksMax: 120, stopMovesMin: 3, ahead: true, touch: true},
+	{ticksMax: 1000, stopMovesMin: 3, ahead: true, touch: true},
+	{ticksMax: 120, stopMovesMin: 3, ahead: true},
+	{ticksMax: 1000, stopMovesMin: 3, ahead: true},
+	{ticksMax: 1000, stopMovesMin: 1},
 }
 
 // restingShare is the part of the span that the resting stop keeps behind the trailing one, at least.
