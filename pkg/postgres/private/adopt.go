@@ -95,7 +95,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	s.once.Do(func() {
 		err = s.stop(ctx)
 		s.forget()
-		err = errors.Join(err, s.lock.Close())
+		err = errors.Join(err, giveUp(s.lock))
 	})
 	return err
 }

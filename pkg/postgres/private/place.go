@@ -163,6 +163,12 @@ func (p place) take() (*os.File, error) {
 	return f, nil
 }
 
+// giveUp ends what take began. The lock is undone and not only closed: a program that another goroutine is just starting has a copy of
+// the file until it runs, and would hold the lock that long.
+func giveUp(lock *os.File) error {
+	return errors.Join(syscall.Flock(int(lock.Fd()), syscall.LOCK_UN), lock.Close())
+}
+
 // ErrInUse says that another robson process owns the directory.
 var ErrInUse = errors.New("data directory is in use")
 

@@ -57,7 +57,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s, err := open(ctx, cfg, p, who)
 	if err != nil {
-		_ = lock.Close()
+		_ = giveUp(lock)
 		return nil, fmt.Errorf("private postgres in %s: %w", p.dir, err)
 	}
 	s.lock = lock
@@ -86,7 +86,7 @@ func StopLeftBehind(ctx context.Context, cfg Config) (bool, error) {
 	defer cancel()
 	s, err := adopt(waiting, cfg, p)
 	if s == nil {
-		return false, errors.Join(err, lock.Close())
+		return false, errors.Join(err, giveUp(lock))
 	}
 	s.lock = lock
 	return true, s.Stop(ctx)

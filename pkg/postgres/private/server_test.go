@@ -275,6 +275,23 @@ func TestServer_LeftBehind(t *testing.T) {
 	})
 }
 
+// TestPlace_giveUp: a directory is free at once, though a program that was just being started still has a copy of the lock's file.
+func TestPlace_giveUp(t *testing.T) {
+	t.Parallel()
+	p := place{dir: filepath.Dir(reachable(t))}
+	lock, err := p.take()
+	require.NoError(t, err)
+	inherited, err := syscall.Dup(int(lock.Fd()))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, syscall.Close(inherited)) })
+	_, err = p.take()
+	require.ErrorIs(t, err, ErrInUse)
+	require.NoError(t, giveUp(lock))
+	again, err := p.take()
+	require.NoError(t, err)
+	require.NoError(t, giveUp(again))
+}
+
 func TestServer_AsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
