@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -168,11 +169,19 @@ func start(t *testing.T, text string, environment []string, args ...string) *pro
 	p.command = exec.Command(binary(t), args...)
 	p.command.Env = append(os.Environ(), environment...)
 	p.command.Stdout, p.command.Stderr = p.output, p.output
-	require.NoError(t, p.command.Start())
+	dieWithTests(p.command)
+	started := make(chan error, 1)
 	go func() {
 		defer close(p.ended)
+		runtime.LockOSThread() // the thread lives as long as the process, which would die with it
+		if err := p.command.Start(); err != nil {
+			started <- err
+			return
+		}
+		started <- nil
 		_ = p.command.Wait() // its status is in ProcessState
 	}()
+	require.NoError(t, <-started)
 	return p
 }
 
