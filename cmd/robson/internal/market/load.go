@@ -2,6 +2,8 @@ package market
 
 import (
 	"context"
+	"errors"
+	"io"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -26,12 +28,10 @@ func Load(ctx context.Context, paper connectorv1.PaperServiceClient, header *con
 		parts = append(parts, &connectorv1.LoadMarketRequest{Part: &connectorv1.LoadMarketRequest_Klines{Klines: chunk}})
 	}
 	for _, part := range parts {
-		if sendErr := stream.Send(part); sendErr != nil {
-			// Why the stream broke is what the answer says, not the send.
-			if _, err := stream.CloseAndRecv(); err != nil {
-				return nil, err
-			}
-			return nil, sendErr
+		if err := stream.Send(part); errors.Is(err, io.EOF) {
+			break // The call has been answered: the answer says what came of it.
+		} else if err != nil {
+			return nil, err
 		}
 	}
 	response, err := stream.CloseAndRecv()
