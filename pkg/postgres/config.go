@@ -27,6 +27,9 @@ type Config struct {
 	// ByIndex keeps the planner from scanning whole tables where an index will do. Plans of prepared statements are kept,
 	// and a table that is small or unknown when one is made looks best scanned, however large it then grows.
 	ByIndex bool
+	// PlanOnce has a prepared statement planned when it first runs, and never for the values it gets. It is for a service
+	// whose statements have one good plan each and run often (ADR-0028).
+	PlanOnce bool
 
 	// ConnectTimeout bounds the making of one connection. Default 5 s.
 	ConnectTimeout time.Duration
@@ -134,6 +137,9 @@ func (c Config) poolConfig() (*pgxpool.Config, error) {
 	if c.ByIndex {
 		params["enable_seqscan"] = "off"
 		params["jit"] = "off" // it goes by the cost, to which a scan that cannot be avoided then adds ten billions
+	}
+	if c.PlanOnce {
+		params["plan_cache_mode"] = "force_generic_plan"
 	}
 	params["tcp_user_timeout"] = milliseconds(c.TCPUserTimeout)
 	if c.Role != "" {

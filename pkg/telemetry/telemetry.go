@@ -21,8 +21,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// endpointVariable is where OpenTelemetry's own convention says where spans go. Unset: spans are made, since their ids
-// stand on events, and go nowhere.
+// endpointVariable is where OpenTelemetry's own convention says where spans go. Unset: spans have ids, since those stand on
+// events, and nothing is recorded of them.
 const endpointVariable = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 // Config are a process's telemetry settings; the zero value works.
@@ -70,13 +70,14 @@ func Setup(ctx context.Context, cfg Config) (*Telemetry, error) {
 
 // traces installs the tracer provider.
 func (t *Telemetry) traces(ctx context.Context, about *resource.Resource) error {
-	options := []sdktrace.TracerProviderOption{sdktrace.WithResource(about), sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.AlwaysSample()))}
+	options := []sdktrace.TracerProviderOption{sdktrace.WithResource(about), sdktrace.WithSampler(sdktrace.NeverSample())}
 	if os.Getenv(endpointVariable) != "" {
 		exporter, err := otlptracegrpc.New(ctx)
 		if err != nil {
 			return fmt.Errorf("export spans to %s: %w", os.Getenv(endpointVariable), err)
 		}
-		options = append(options, sdktrace.WithBatcher(exporter))
+		// Whoever calls may record nothing itself, like a command line that exports no spans: what it starts is recorded here.
+		options = append(options, sdktrace.WithBatcher(exporter), sdktrace.WithSampler(sdktrace.AlwaysSample()))
 	}
 	provider := sdktrace.NewTracerProvider(options...)
 	otel.SetTracerProvider(provider)

@@ -65,7 +65,7 @@ func (c Config) withDefaults() Config {
 	if c.Database.ConnsMax == 0 {
 		c.Database.ConnsMax = databaseConnsMax
 	}
-	c.Database.ByIndex = true
+	c.Database.ByIndex, c.Database.PlanOnce = true, true
 	return c
 }
 

@@ -105,9 +105,8 @@ func (b *batch) open(ctx context.Context, p *postgres.Pipeline) error {
 	for i, t := range b.tenants {
 		ids[i], names[i] = t.id, t.id.String()
 	}
-	queue.Queue(tenantsChoose, strings.Join(names, ","))
-	b.lock(queue)
-	queue.Queue(headsLock, ids).Query(b.scanHeads)
+	b.lock(queue, strings.Join(names, ","))
+	headsLock.queue(queue, ids).Query(b.scanHeads)
 	var streams, receipts pairs
 	wanted := newWants()
 	for _, t := range b.tenants {
@@ -126,7 +125,7 @@ func (b *batch) open(ctx context.Context, p *postgres.Pipeline) error {
 		}
 	}
 	streams.queue(queue, b)
-	queue.Queue(receiptsGet, receipts.tenants, receipts.commands).Query(b.scanReceipts)
+	receiptsGet.queue(queue, receipts.tenants, receipts.commands).Query(b.scanReceipts)
 	wanted.queueRows(queue)
 	if err := p.Send(ctx, queue); err != nil {
 		return fmt.Errorf("open logs: %w", err)
@@ -155,14 +154,23 @@ func (t *tenantBatch) begin(limits intake.Limits) {
 	t.ledger.Rows = t.known.rows
 }
 
-// lock queues the tenants' locks. One that waits for its lock is alone in its batch, so nobody waits in a circle.
-func (b *batch) lock(queue *pgx.Batch) {
-	if b.wait {
-		for _, t := range b.tenants {
-			queue.Queue(tenantLock, lockKey(t.id)).QueryRow(func(row pgx.Row) error { return wrap(row.Scan(nil, &t.opening.Clock), "lock log") })
+// lock queues the choice of the tenants, by their names, and their locks. One that waits for its lock is alone in its batch,
+// so nobody waits in a circle.
+func (b *batch) lock(queue *pgx.Batch, names string) {
+	if len(b.tenants) == 1 {
+		text, t := tenantTryLock, b.tenants[0]
+		if b.wait {
+			text = tenantLock
 		}
+		queue.Queue(text, names, lockKey(t.id)).QueryRow(func(row pgx.Row) error {
+			var locked bool
+			err := row.Scan(nil, &locked, &t.opening.Clock)
+			t.busy = !locked
+			return wrap(err, "lock log")
+		})
 		return
 	}
+	queue.Queue(tenantsChoose, names)
 	keys := make([]int64, len(b.tenants))
 	for i, t := range b.tenants {
 		keys[i] = lockKey(t.id)
@@ -309,7 +317,7 @@ func (p *pairs) command(t *tenantBatch, id uuid.UUID) {
 
 func (p *pairs) queue(queue *pgx.Batch, b *batch) {
 	if len(p.tenants) > 0 {
-		queue.Queue(streamsGet, p.tenants, p.streams).Query(b.scanStreams)
+		streamsGet.queue(queue, p.tenants, p.streams).Query(b.scanStreams)
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 
 // TestReads_plans holds the questions that are asked all the time to the indexes made for them, as the event log's role and
 // with row-level security in the way, over several months. Every plan is made for parameters that are not known yet, the
-// worst case of a prepared statement.
+// worst case of a prepared question.
 func TestReads_plans(t *testing.T) {
 	t.Parallel()
 	b := setupReads(t, ReadLimits{})
@@ -39,23 +39,23 @@ from generate_series(1, 6000) as n cross join lateral (select * from event_log w
 	b.exec(t, "analyze")
 
 	id := uuid.New()
-	built := func(q eventsQuery) statement {
+	built := func(q eventsQuery) question {
 		q.name = "Asked"
 		text, args := q.build(log.Tenant)
-		return statement{text, args}
+		return question{text, args}
 	}
 	for name, c := range map[string]struct {
-		asked   statement
+		asked   question
 		indexes []string
 	}{
-		"a log forwards":      {statement{logForwards, []any{log.Tenant, 1, 100}}, []string{"event_log_%s_pkey"}},
-		"a log backwards":     {statement{logBackwards, []any{log.Tenant, 100, 100}}, []string{"event_log_%s_pkey"}},
-		"a stream forwards":   {statement{streamForwards, []any{log.Tenant, "order:" + id.String(), 1, 100}}, []string{"event_log_%s_tenant_id_stream_key_seq_idx"}},
-		"a stream backwards":  {statement{streamBackwards, []any{log.Tenant, "order:" + id.String(), 1, 100}}, []string{"event_log_%s_tenant_id_stream_key_seq_idx"}},
-		"an event":            {statement{eventFind, []any{log.Tenant, id}}, []string{"event_log_%s_pkey"}},
-		"the oldest event":    {statement{eventOldest, []any{log.Tenant}}, []string{"event_log_%s_pkey"}},
-		"a count":             {statement{logCount, []any{log.Tenant, 1, 100}}, []string{"event_log_%s_pkey"}},
-		"what follows":        {statement{descendantsFind, []any{log.Tenant, id, 100}}, []string{"commands_pkey", "event_log_%s_pkey", "event_log_%s_tenant_id_causation_id_position_idx"}},
+		"a log forwards":      {question{logForwards, []any{log.Tenant, 1, 100}}, []string{"event_log_%s_pkey"}},
+		"a log backwards":     {question{logBackwards, []any{log.Tenant, 100, 100}}, []string{"event_log_%s_pkey"}},
+		"a stream forwards":   {question{streamForwards, []any{log.Tenant, "order:" + id.String(), 1, 100}}, []string{"event_log_%s_tenant_id_stream_key_seq_idx"}},
+		"a stream backwards":  {question{streamBackwards, []any{log.Tenant, "order:" + id.String(), 1, 100}}, []string{"event_log_%s_tenant_id_stream_key_seq_idx"}},
+		"an event":            {question{eventFind, []any{log.Tenant, id}}, []string{"event_log_%s_pkey"}},
+		"the oldest event":    {question{eventOldest, []any{log.Tenant}}, []string{"event_log_%s_pkey"}},
+		"a count":             {question{logCount, []any{log.Tenant, 1, 100}}, []string{"event_log_%s_pkey"}},
+		"what follows":        {question{descendantsFind, []any{log.Tenant, id, 100}}, []string{"commands_pkey", "event_log_%s_pkey", "event_log_%s_tenant_id_causation_id_position_idx"}},
 		"a filtered stretch":  {built(eventsQuery{filter: Filter{Kinds: []event.Kind{"order"}, AccountID: just(id)}, after: 5, upTo: 500, limit: 100}), []string{"event_log_%s_pkey"}},
 		"what an event cause": {built(eventsQuery{filter: Filter{CausationID: just(id)}, limit: 101}), []string{"event_log_%s_tenant_id_causation_id_position_idx"}},
 		"a command":           {built(eventsQuery{filter: Filter{CommandID: just(id)}, limit: 101}), []string{"commands_pkey", "event_log_%s_pkey"}},
@@ -86,14 +86,14 @@ from generate_series(1, 6000) as n cross join lateral (select * from event_log w
 	}
 }
 
-// statement is a query and its parameters.
-type statement struct {
+// question is a query and its parameters.
+type question struct {
 	text string
 	args []any
 }
 
-// genericPlan is a statement's plan as a prepared one that knows none of its parameters.
-func genericPlan(t *testing.T, pool *pgxpool.Pool, tenant uuid.UUID, s statement) string {
+// genericPlan is a question's plan as a prepared one that knows none of its parameters.
+func genericPlan(t *testing.T, pool *pgxpool.Pool, tenant uuid.UUID, s question) string {
 	t.Helper()
 	literals := make([]string, len(s.args))
 	for i, arg := range s.args {

@@ -74,7 +74,7 @@ func (w *wants) load(ctx context.Context, p *postgres.Pipeline) error {
 	for t, keys := range w.streams {
 		for _, key := range keys {
 			t.ledger.LoadStream(key, intake.StreamHead{})
-			queue.Queue(streamsGet, []uuid.UUID{t.id}, []string{key}).Query(t.scanStream)
+			streamsGet.queue(queue, []uuid.UUID{t.id}, []string{key}).Query(t.scanStream)
 		}
 	}
 	for t, reports := range w.reports {
@@ -96,7 +96,7 @@ func (w *wants) queueRows(queue *pgx.Batch) {
 		if len(names) == 0 {
 			continue
 		}
-		queue.Queue(rowStatements[table.Name].load, keyArrays(table, names)...).Query(func(rows pgx.Rows) error {
+		rowStatements[table.Name].load.queue(queue, keyArrays(table, names)...).Query(func(rows pgx.Rows) error {
 			for rows.Next() {
 				row := table.NewRow()
 				if err := rows.Scan(table.ScanTargets(row)...); err != nil {

@@ -15,17 +15,16 @@ import (
 
 // rowsSQL are the statements of one projection table, made from its descriptor, so that its columns have one home.
 type rowsSQL struct {
-	table *projection.Table
 	// load reads the rows of tenants ($1) and keys ($2 and on), index by index.
-	load string
-	// upsertOne writes one row, whose columns are the parameters in order; upsertMany writes many, column by column.
-	upsertOne, upsertMany string
+	load statement
+	// write takes the columns in order.
+	write statement
 }
 
 var rowStatements = func() map[string]*rowsSQL {
 	statements := map[string]*rowsSQL{}
 	for _, t := range projection.Tables() {
-		statements[t.Name] = &rowsSQL{table: t, load: loadText(t), upsertOne: upsertOneText(t), upsertMany: upsertManyText(t)}
+		statements[t.Name] = &rowsSQL{load: loadStatement(t), write: inserted("Upsert", t.Name, onConflict(t), columnsOf(t))}
 	}
 	return statements
 }()
@@ -43,16 +42,16 @@ func queueUpserts(queue *pgx.Batch, rows []projection.Row) {
 	for _, table := range projection.Tables() {
 		changed := byTable[table.Name]
 		if len(changed) >= setWiseMin {
-			queue.Queue(rowStatements[table.Name].upsertMany, columnArrays(table, changed)...)
+			queue.Queue(rowStatements[table.Name].write.many, columnArrays(table, changed)...)
 			continue
 		}
 		for _, row := range changed {
-			queue.Queue(rowStatements[table.Name].upsertOne, table.Values(row)...)
+			queue.Queue(rowStatements[table.Name].write.one, table.Values(row)...)
 		}
 	}
 }
 
-// columnArrays are the columns of rows as upsertMany takes them. jsonb and arrays go as text.
+// columnArrays are the columns of rows as the statement for many takes them. jsonb and arrays go as text.
 func columnArrays(table *projection.Table, rows []projection.Row) []any {
 	values := make([][]any, len(rows))
 	for i, row := range rows {
@@ -145,50 +144,34 @@ func keyKinds(t *projection.Table) []projection.Kind {
 	return kinds
 }
 
-func loadText(t *projection.Table) string {
-	arrays, names, conditions := []string{"$1::uuid[]"}, []string{"tenant_id"}, []string{"tenant_id = k.tenant_id"}
+func loadStatement(t *projection.Table) statement {
+	arrays, names, joined, equal := []string{"$1::uuid[]"}, []string{"tenant_id"}, []string{"tenant_id = k.tenant_id"}, []string{"tenant_id = $1"}
 	for i, kind := range keyKinds(t) {
 		arrays = append(arrays, fmt.Sprintf("$%d::%s[]", i+2, kind.SQLType()))
 		names = append(names, t.Key[i])
-		conditions = append(conditions, fmt.Sprintf("%s = k.%s", t.Key[i], t.Key[i]))
+		joined = append(joined, fmt.Sprintf("%s = k.%s", t.Key[i], t.Key[i]))
+		equal = append(equal, fmt.Sprintf("%s = $%d", t.Key[i], i+2))
 	}
 	columns := strings.Join(t.ColumnNames(), ", ")
-	return fmt.Sprintf(`-- name: %s
+	return statement{
+		one: fmt.Sprintf("-- name: %s\nselect %s from %s where %s", queryName(t.Name, "Load"), columns, t.Name, strings.Join(equal, " and ")),
+		many: fmt.Sprintf(`-- name: %s
 select r.%s
 from unnest(%s) as k (%s)
 cross join lateral (
     select %s from %s where %s limit 1
-) as r`, queryName(t.Name, "Load"), strings.Join(t.ColumnNames(), ", r."), strings.Join(arrays, ", "), strings.Join(names, ", "),
-		columns, t.Name, strings.Join(conditions, " and "))
-}
-
-func upsertOneText(t *projection.Table) string {
-	marks := make([]string, len(t.Columns))
-	for i := range marks {
-		marks[i] = fmt.Sprintf("$%d", i+1)
+) as r`, queryName(t.Name, "LoadMany"), strings.Join(t.ColumnNames(), ", r."), strings.Join(arrays, ", "), strings.Join(names, ", "),
+			columns, t.Name, strings.Join(joined, " and ")),
 	}
-	return fmt.Sprintf(`-- name: %s
-insert into %s (%s)
-values (%s)
-%s`, queryName(t.Name, "Upsert"), t.Name, strings.Join(t.ColumnNames(), ", "), strings.Join(marks, ", "), onConflict(t))
 }
 
-func upsertManyText(t *projection.Table) string {
-	arrays, selected := make([]string, len(t.Columns)), make([]string, len(t.Columns))
+// columnsOf are a table's columns with their types.
+func columnsOf(t *projection.Table) []column {
+	columns := make([]column, len(t.Columns))
 	for i, c := range t.Columns {
-		arrays[i], selected[i] = fmt.Sprintf("$%d::%s[]", i+1, c.Kind.SQLType()), "r."+c.Name
-		switch c.Kind {
-		case projection.KindJSON, projection.KindTextArray, projection.KindUUIDArray:
-			arrays[i], selected[i] = fmt.Sprintf("$%d::text[]", i+1), "r."+c.Name+"::"+c.Kind.SQLType()
-		default:
-		}
+		columns[i] = column{c.Name, c.Kind.SQLType()}
 	}
-	return fmt.Sprintf(`-- name: %s
-insert into %s (%s)
-select %s
-from unnest(%s) as r (%s)
-%s`, queryName(t.Name, "UpsertMany"), t.Name, strings.Join(t.ColumnNames(), ", "), strings.Join(selected, ", "),
-		strings.Join(arrays, ", "), strings.Join(t.ColumnNames(), ", "), onConflict(t))
+	return columns
 }
 
 // onConflict replaces all of a row but its key.

@@ -6,78 +6,112 @@ const (
 	tenantsChoose = `-- name: TenantsChoose
 select set_config('robson.tenants', $1, true)`
 
-	// The lock comes before the clock is read: a list is evaluated from left to right.
+	// The lock comes before the clock is read: a list is evaluated from left to right. Those for one tenant choose it as well.
 	tenantLock = `-- name: TenantLock
-select pg_advisory_xact_lock($1), clock_timestamp()`
+select set_config('robson.tenants', $1, true), pg_advisory_xact_lock($2) is not null, clock_timestamp()`
+
+	tenantTryLock = `-- name: TenantTryLock
+select set_config('robson.tenants', $1, true), pg_try_advisory_xact_lock($2), clock_timestamp()`
 
 	tenantsTryLock = `-- name: TenantsTryLock
 select pg_try_advisory_xact_lock(k.lock), clock_timestamp() from unnest($1::bigint[]) as k (lock)`
-
-	// The row is locked too, so that whoever works on a log by its head alone keeps appends out.
-	headsLock = `-- name: HeadsLock
-select tenant_id, last_position, last_event_id, last_ingested_at, last_hash, generation, rules_version
-from tenant_log
-where tenant_id = any($1)
-for no key update`
-
-	streamsGet = `-- name: StreamsGet
-select k.tenant_id, k.stream_key, s.last_seq, s.last_position
-from unnest($1::uuid[], $2::text[]) as k (tenant_id, stream_key)
-cross join lateral (
-    select last_seq, last_position from stream_state where tenant_id = k.tenant_id and stream_key = k.stream_key limit 1
-) as s`
-
-	receiptsGet = `-- name: ReceiptsGet
-select k.tenant_id, k.command_id, c.first_position, c.ingested_at, c.event_count, c.raised_count, c.request_digest, c.receipt
-from unnest($1::uuid[], $2::uuid[]) as k (tenant_id, command_id)
-cross join lateral (
-    select first_position, ingested_at, event_count, raised_count, request_digest, receipt
-    from commands where tenant_id = k.tenant_id and command_id = k.command_id limit 1
-) as c`
 
 	reportGet = `-- name: ReportGet
 select event_id, trace_id, event_type, payload_schema_version, payload::text
 from event_log
 where tenant_id = $1 and position = $2 and ingested_at = $3`
-
-	eventsInsert = `-- name: EventsInsert
-insert into event_log (
-    tenant_id, event_id, position, seq, occurred_at, ingested_at, trace_id, command_id, causation_id, workflow_id,
-    account_id, strategy_id, position_id, order_id, payload_schema_version, stream_key, event_type, actor_type, actor_id,
-    idempotency_key, prev_hash, hash, payload
 )
-select
-    e.tenant_id, e.event_id, e.position, e.seq, e.occurred_at, e.ingested_at, e.trace_id, e.command_id, e.causation_id, e.workflow_id,
-    e.account_id, e.strategy_id, e.position_id, e.order_id, e.payload_schema_version, e.stream_key, e.event_type, e.actor_type, e.actor_id,
-    e.idempotency_key, e.prev_hash, e.hash, e.payload::json
-from unnest(
-    $1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::timestamptz[], $7::uuid[], $8::uuid[], $9::uuid[], $10::uuid[],
-    $11::uuid[], $12::uuid[], $13::uuid[], $14::uuid[], $15::integer[], $16::text[], $17::text[], $18::text[], $19::text[],
-    $20::bytea[], $21::bytea[], $22::bytea[], $23::text[]
-) as e (
-    tenant_id, event_id, position, seq, occurred_at, ingested_at, trace_id, command_id, causation_id, workflow_id,
-    account_id, strategy_id, position_id, order_id, payload_schema_version, stream_key, event_type, actor_type, actor_id,
-    idempotency_key, prev_hash, hash, payload
-)`
 
-	receiptsInsert = `-- name: ReceiptsInsert
-insert into commands (tenant_id, command_id, first_position, ingested_at, event_count, raised_count, request_digest, receipt)
-select tenant_id, command_id, first_position, ingested_at, event_count, raised_count, request_digest, receipt
-from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::timestamptz[], $5::integer[], $6::integer[], $7::bytea[], $8::bytea[])
-    as c (tenant_id, command_id, first_position, ingested_at, event_count, raised_count, request_digest, receipt)`
-
-	streamsUpsert = `-- name: StreamsUpsert
-insert into stream_state (tenant_id, stream_key, last_seq, last_position)
-select tenant_id, stream_key, last_seq, last_position
-from unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[]) as s (tenant_id, stream_key, last_seq, last_position)
-on conflict (tenant_id, stream_key) do update set last_seq = excluded.last_seq, last_position = excluded.last_position`
-
-	headsUpsert = `-- name: HeadsUpsert
-insert into tenant_log (tenant_id, last_position, last_event_id, last_ingested_at, last_hash, generation, rules_version)
+// The row is locked too, so that whoever works on a log by its head alone keeps appends out.
+var headsLock = statement{
+	one: `-- name: HeadLock
 select tenant_id, last_position, last_event_id, last_ingested_at, last_hash, generation, rules_version
-from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::timestamptz[], $5::bytea[], $6::bigint[], $7::integer[])
-    as h (tenant_id, last_position, last_event_id, last_ingested_at, last_hash, generation, rules_version)
-on conflict (tenant_id) do update set
+from tenant_log
+where tenant_id = $1
+for no key update`,
+	many: `-- name: HeadsLock
+select tenant_id, last_position, last_event_id, last_ingested_at, last_hash, generation, rules_version
+from tenant_log
+where tenant_id = any($1)
+for no key update`,
+}
+
+var streamsGet = statement{
+	one: `-- name: StreamGet
+select tenant_id, stream_key, last_seq, last_position from stream_state where tenant_id = $1 and stream_key = $2`,
+	many: `-- name: StreamsGet
+select k.tenant_id, k.stream_key, s.last_seq, s.last_position
+from unnest($1::uuid[], $2::text[]) as k (tenant_id, stream_key)
+cross join lateral (
+    select last_seq, last_position from stream_state where tenant_id = k.tenant_id and stream_key = k.stream_key limit 1
+) as s`,
+}
+
+var receiptsGet = statement{
+	one: `-- name: ReceiptGet
+select tenant_id, command_id, first_position, ingested_at, event_count, raised_count, request_digest, receipt
+from commands where tenant_id = $1 and command_id = $2`,
+	many: `-- name: ReceiptsGet
+select k.tenant_id, k.command_id, c.first_position, c.ingested_at, c.event_count, c.raised_count, c.request_digest, c.receipt
+from unnest($1::uuid[], $2::uuid[]) as k (tenant_id, command_id)
+cross join lateral (
+    select first_position, ingested_at, event_count, raised_count, request_digest, receipt
+    from commands where tenant_id = k.tenant_id and command_id = k.command_id limit 1
+) as c`,
+}
+
+// What is written goes in by these. The columns of events are in the order of eventColumns.arrays.
+var (
+	eventsInsert = inserted("Insert", "event_log", "", []column{
+		{"tenant_id", "uuid"},
+		{"event_id", "uuid"},
+		{"position", "bigint"},
+		{"seq", "bigint"},
+		{"occurred_at", "timestamptz"},
+		{"ingested_at", "timestamptz"},
+		{"trace_id", "uuid"},
+		{"command_id", "uuid"},
+		{"causation_id", "uuid"},
+		{"workflow_id", "uuid"},
+		{"account_id", "uuid"},
+		{"strategy_id", "uuid"},
+		{"position_id", "uuid"},
+		{"order_id", "uuid"},
+		{"payload_schema_version", "integer"},
+		{"stream_key", "text"},
+		{"event_type", "text"},
+		{"actor_type", "text"},
+		{"actor_id", "text"},
+		{"idempotency_key", "bytea"},
+		{"prev_hash", "bytea"},
+		{"hash", "bytea"},
+		{"payload", "json"},
+	})
+
+	receiptsInsert = inserted("Insert", "commands", "", []column{
+		{"tenant_id", "uuid"},
+		{"command_id", "uuid"},
+		{"first_position", "bigint"},
+		{"ingested_at", "timestamptz"},
+		{"event_count", "integer"},
+		{"raised_count", "integer"},
+		{"request_digest", "bytea"},
+		{"receipt", "bytea"},
+	})
+
+	streamsUpsert = inserted("Upsert", "stream_state", `on conflict (tenant_id, stream_key) do update set last_seq = excluded.last_seq, last_position = excluded.last_position`, []column{
+		{"tenant_id", "uuid"}, {"stream_key", "text"}, {"last_seq", "bigint"}, {"last_position", "bigint"},
+	})
+
+	headsUpsert = inserted("Upsert", "tenant_log", `on conflict (tenant_id) do update set
     last_position = excluded.last_position, last_event_id = excluded.last_event_id, last_ingested_at = excluded.last_ingested_at,
-    last_hash = excluded.last_hash, generation = excluded.generation, rules_version = excluded.rules_version`
+    last_hash = excluded.last_hash, generation = excluded.generation, rules_version = excluded.rules_version`, []column{
+		{"tenant_id", "uuid"},
+		{"last_position", "bigint"},
+		{"last_event_id", "uuid"},
+		{"last_ingested_at", "timestamptz"},
+		{"last_hash", "bytea"},
+		{"generation", "bigint"},
+		{"rules_version", "integer"},
+	})
 )

@@ -49,11 +49,11 @@ func (b *batch) write(ctx context.Context, p *postgres.Pipeline) error {
 		return nil
 	}
 	queue := &pgx.Batch{}
-	queue.Queue(eventsInsert, events.arrays()...)
-	queue.Queue(receiptsInsert, receipts.tenants, receipts.commands, receipts.positions, receipts.at, receipts.counts, receipts.raised, receipts.digests, receipts.entries)
-	queue.Queue(streamsUpsert, streams.tenants, streams.keys, streams.seqs, streams.positions)
+	eventsInsert.queue(queue, events.arrays()...)
+	receiptsInsert.queue(queue, receipts.tenants, receipts.commands, receipts.positions, receipts.at, receipts.counts, receipts.raised, receipts.digests, receipts.entries)
+	streamsUpsert.queue(queue, streams.tenants, streams.keys, streams.seqs, streams.positions)
 	queueUpserts(queue, rows)
-	queue.Queue(headsUpsert, heads.tenants, heads.positions, heads.events, heads.at, heads.hashes, heads.generations, heads.rules)
+	headsUpsert.queue(queue, heads.tenants, heads.positions, heads.events, heads.at, heads.hashes, heads.generations, heads.rules)
 	if err := p.Commit(ctx, queue); err != nil {
 		return err
 	}
