@@ -59,6 +59,7 @@ from generate_series(1, 6000) as n cross join lateral (select * from event_log w
 		"a filtered stretch":  {built(eventsQuery{filter: Filter{Kinds: []event.Kind{"order"}, AccountID: just(id)}, after: 5, upTo: 500, limit: 100}), []string{"event_log_%s_pkey"}},
 		"what an event cause": {built(eventsQuery{filter: Filter{CausationID: just(id)}, limit: 101}), []string{"event_log_%s_tenant_id_causation_id_position_idx"}},
 		"a command":           {built(eventsQuery{filter: Filter{CommandID: just(id)}, limit: 101}), []string{"commands_pkey", "event_log_%s_pkey"}},
+		"a trace":             {built(eventsQuery{filter: Filter{TraceID: just(id)}, limit: 101}), []string{"event_log_%s_tenant_id_trace_id_idx"}},
 		"a position": {
 			built(eventsQuery{filter: Filter{PositionID: just(id)}, limit: 101}),
 			[]string{"event_log_%s_tenant_id_stream_key_seq_idx", "event_log_%s_tenant_id_position_id_position_idx"},
