@@ -14,6 +14,7 @@ MODULES := . proto test
 BIN := $(CURDIR)/.bin
 BUILD := $(CURDIR)/.build
 ROBSON := $(BIN)/robson
+PEERS := $(BUILD)/peers
 
 # --- pinned tools: one folder per version, so that a new pin is a new build and an old one is never used by mistake
 BUF_VERSION := v1.75.0
@@ -124,6 +125,20 @@ fuzz: ## Fuzz every target (FUZZ_TIME=30s each)
 .PHONY: bench
 bench: build postgres ## Measure appends, beside raw SQL in the same run (SIZE=10m: a log of ten million events; BENCH_FLAGS=-help)
 	@(cd test && ROBSON_BINARY=$(ROBSON) go run ./bench -result-dir $(BUILD)/bench $(if $(SIZE),-size $(SIZE)) $(BENCH_FLAGS))
+
+.PHONY: bench-peers
+bench-peers: $(PEERS)/.installed build postgres ## Measure appends beside message-db and Emmett on the same PostgreSQL (wants node and npm; BENCH_FLAGS=-help)
+	@(cd test && ROBSON_BINARY=$(ROBSON) go run ./bench -result-dir $(BUILD)/bench -peers $(PEERS) $(BENCH_FLAGS))
+
+# The peers and the program that drives one of them, installed where nothing is committed.
+$(PEERS)/.installed: $(addprefix test/bench/peers/,package.json package-lock.json emmett.mjs)
+	@command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null || {
+		echo "bench-peers wants Node.js 20 or newer and npm: apt install nodejs npm"; exit 1;
+	}
+	mkdir -p $(PEERS)
+	cp $^ $(PEERS)
+	(cd $(PEERS) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
+	touch $@
 
 ##@ Check
 .PHONY: check

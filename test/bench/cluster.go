@@ -114,8 +114,16 @@ func (c *cluster) connect(ctx context.Context, database string) (*pgx.Conn, erro
 	return conn, nil
 }
 
-// createDatabase makes a database with Robson's schema, anew if a bench left one behind.
+// createDatabase makes a database with Robson's schema.
 func (c *cluster) createDatabase(ctx context.Context, name string) error {
+	if err := c.createEmpty(ctx, name); err != nil {
+		return err
+	}
+	return runToEnd(ctx, databaseIn(c.databaseURL(name)), c.binary, "migrate", "up")
+}
+
+// createEmpty makes a database, anew if a bench left one behind.
+func (c *cluster) createEmpty(ctx context.Context, name string) error {
 	conn, err := c.connect(ctx, "postgres")
 	if err != nil {
 		return err
@@ -127,10 +135,10 @@ func (c *cluster) createDatabase(ctx context.Context, name string) error {
 			return fmt.Errorf("%s: %w", sql, err)
 		}
 	}
-	return runToEnd(ctx, databaseIn(c.databaseURL(name)), c.binary, "migrate", "up")
+	return nil
 }
 
-// dropDatabase removes what createDatabase made.
+// dropDatabase removes what createDatabase or createEmpty made.
 func (c *cluster) dropDatabase(ctx context.Context, name string) error {
 	conn, err := c.connect(ctx, "postgres")
 	if err != nil {
@@ -141,6 +149,32 @@ func (c *cluster) dropDatabase(ctx context.Context, name string) error {
 		return fmt.Errorf("drop database %s: %w", name, err)
 	}
 	return nil
+}
+
+// workerConns are workers' own, one each, to one database; all loads on it share them, as they run one after the other.
+type workerConns struct {
+	cluster  *cluster
+	database string
+	conns    []*pgx.Conn
+}
+
+// connection is a worker's own.
+func (c *workerConns) connection(ctx context.Context, worker int) (*pgx.Conn, error) {
+	for len(c.conns) <= worker {
+		conn, err := c.cluster.connect(ctx, c.database)
+		if err != nil {
+			return nil, err
+		}
+		c.conns = append(c.conns, conn)
+	}
+	return c.conns[worker], nil
+}
+
+// close ends the connections.
+func (c *workerConns) close(ctx context.Context) {
+	for _, conn := range c.conns {
+		_ = conn.Close(ctx) // nothing is under way
+	}
 }
 
 // stop ends a server that is ours.

@@ -27,6 +27,9 @@ const (
 // sizes are how many events the log holds before it is measured.
 var sizes = map[string]int{sizeHundredK: 100_000, sizeMillion: 1_000_000, sizeTenM: 10_000_000}
 
+// peersOnly is what runs beside peers unless -only says otherwise: what they are compared with.
+const peersOnly = "^(peer-.*|" + loadRawRow32 + "|" + loadUnary + "|" + loadHot + ")$"
+
 // config is what a person chose.
 type config struct {
 	binary          string
@@ -41,6 +44,7 @@ type config struct {
 	dataDir         string
 	keep            bool
 	sharedBuffersMB int
+	peers           string
 	output          string
 	resultDir       string
 }
@@ -62,10 +66,14 @@ func parse(args []string, errOut io.Writer) (*config, error) {
 	flags.StringVar(&cfg.dataDir, "data-dir", "", "where the private PostgreSQL lives; empty: a directory that is removed at the end")
 	flags.BoolVar(&cfg.keep, "keep", false, "leave the databases for looking into them")
 	flags.IntVar(&cfg.sharedBuffersMB, "shared-buffers-mb", 1024, "cache of the private PostgreSQL")
+	flags.StringVar(&cfg.peers, "peers", "", "measure message-db and Emmett too, from this directory, where npm has installed them (make bench-peers); -only is then theirs and what they are compared with")
 	flags.StringVar(&cfg.output, "output", formatTable, "table for people, json for programs")
 	flags.StringVar(&cfg.resultDir, "result-dir", "", "write the result as JSON into a file of this directory too")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
+	}
+	if cfg.peers != "" && *only == "" {
+		*only = peersOnly
 	}
 	var err error
 	if cfg.only, err = regexp.Compile(*only); err != nil {
@@ -84,6 +92,7 @@ func (c *config) validate() error {
 	_, known := sizes[c.size]
 	refuse(c.binary == "", "name the robson to measure: -binary or ROBSON_BINARY (make bench builds it)")
 	refuse(c.size != sizeStandard && !known, "-size is 100k, 1m or 10m, not %q", c.size)
+	refuse(c.size != sizeStandard && c.peers != "", "-size and -peers exclude each other")
 	refuse(c.rounds < 1 || c.rounds > 1000, "-rounds is 1 to 1000, not %d", c.rounds)
 	refuse(c.duration < 100*time.Millisecond || c.duration > time.Hour, "-duration is 100ms to 1h, not %s", c.duration)
 	refuse(c.tenants < 2 || c.tenants > 10_000, "-tenants is 2 to 10000, not %d", c.tenants)

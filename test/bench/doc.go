@@ -12,6 +12,7 @@
 //	payload.go   balance samples; life.go the order life; identity.go how facts are named
 //	world.go     the tenants and accounts
 //	raw*.go      what the machine gives without Robson
+//	peers.go     message-db (messagedb.go) and Emmett (emmett.go, child.go, peers/emmett.mjs) in the same run
 //	suite.go     what is measured; observe.go one measurement with CPU, WAL and disk
 //	size.go      SIZE=10m: ten million events over twelve months
 //	targets.go   what is to be reached; report.go how it is told

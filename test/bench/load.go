@@ -22,6 +22,8 @@ type tally struct {
 	firstError error
 	elapsed    time.Duration
 	latency    histogram
+	// cpu is what a program of a peer's used to make the load; 0: the bench made it itself.
+	cpu time.Duration
 }
 
 // note counts one call.
@@ -38,7 +40,7 @@ func (t *tally) note(d time.Duration, events int, err error) {
 	t.latency.record(d)
 }
 
-// merge adds what another worker, or another round, has counted; it leaves elapsed alone.
+// merge adds what another worker, or another round, has counted; it leaves elapsed and cpu alone.
 func (t *tally) merge(other *tally) {
 	t.calls += other.calls
 	t.events += other.events

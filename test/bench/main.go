@@ -71,6 +71,7 @@ type bench struct {
 	services  []*service
 	conns     []*pgx.Conn
 	raw       *raw
+	peers     *peers
 }
 
 // say tells a person who waits how far it is.
@@ -144,6 +145,12 @@ func (b *bench) database(ctx context.Context, name string) (*pgx.Conn, error) {
 	return b.connect(ctx, name)
 }
 
+// observe observes a database that no service of Robson's works on.
+func (b *bench) observe(ctx context.Context, database string) (observer, error) {
+	conn, err := b.connect(ctx, database)
+	return observer{conn: conn, postgresPID: b.cluster.pid}, err
+}
+
 // serve starts an event log on a database.
 func (b *bench) serve(ctx context.Context, database string) (*service, error) {
 	s, err := serve(ctx, b.cfg, b.dir, b.cluster.databaseURL(database))
@@ -169,12 +176,11 @@ func (b *bench) standard(ctx context.Context) error {
 		return err
 	}
 	b.raw = s.raw
-	rawConn, err := b.connect(ctx, rawDatabase)
-	if err != nil {
+	if s.theirs, err = b.observe(ctx, rawDatabase); err != nil {
 		return err
 	}
 	pid := s.service.process.cmd.Process.Pid
-	s.ours, s.theirs = observer{conn: conn, servicePID: pid, postgresPID: b.cluster.pid}, observer{conn: rawConn, postgresPID: b.cluster.pid}
+	s.ours = observer{conn: conn, servicePID: pid, postgresPID: b.cluster.pid}
 	b.say("setting up %d tenants with %d accounts each\n", b.cfg.tenants, b.cfg.accounts)
 	if err := s.world.settle(ctx, s.service.client); err != nil {
 		return err
@@ -183,7 +189,16 @@ func (b *bench) standard(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	outcomes, err := measure(ctx, weave(rawLoads, s.robsonLoads()), b.cfg.rounds, b.cfg.duration, b.say)
+	if b.cfg.peers != "" {
+		if s.peers, err = b.openPeers(ctx); err != nil {
+			return err
+		}
+	}
+	peerLoads, err := s.peerLoads(ctx)
+	if err != nil {
+		return err
+	}
+	outcomes, err := measure(ctx, weave(append(rawLoads, peerLoads...), s.robsonLoads()), b.cfg.rounds, b.cfg.duration, b.say)
 	if err != nil {
 		return err
 	}
@@ -233,6 +248,9 @@ func (b *bench) close(ctx context.Context) error {
 	}
 	if b.raw != nil {
 		b.raw.close(ctx)
+	}
+	if b.peers != nil {
+		b.peers.close(ctx)
 	}
 	for _, conn := range b.conns {
 		_ = conn.Close(ctx) // nothing is under way

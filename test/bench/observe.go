@@ -53,10 +53,10 @@ type observer struct {
 	postgresPID int
 }
 
-// diskUse is the size of the database's tables, partitions too, and of their indexes.
+// diskUse is the size of the tables on the search path, partitions too, and of their indexes.
 const diskUse = `
 select pg_current_wal_insert_lsn() - '0/0'::pg_lsn, coalesce(sum(pg_table_size(oid)), 0)::bigint, coalesce(sum(pg_indexes_size(oid)), 0)::bigint
-from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace`
+from pg_class where relkind = 'r' and relnamespace::regnamespace::name = any (current_schemas(false))`
 
 // look tells what has been used so far.
 func (o *observer) look(ctx context.Context) (usage, error) {
@@ -91,6 +91,8 @@ type load struct {
 	name, title string
 	// callers is how many work at a time, for the table.
 	callers int
+	// prepare, if there is one, comes before each run of that duration and is not measured; it warms up too.
+	prepare func(ctx context.Context, d time.Duration) error
 	run     func(ctx context.Context, d time.Duration) (*tally, error)
 	observer
 }
@@ -115,7 +117,7 @@ func measure(ctx context.Context, loads []*load, rounds int, d time.Duration, pr
 	}
 	for round := range rounds {
 		for _, o := range outcomes {
-			if round == 0 {
+			if round == 0 && o.load.prepare == nil {
 				if _, err := o.load.run(ctx, warmUp); err != nil {
 					return nil, fmt.Errorf("%s: %w", o.load.name, err)
 				}
@@ -131,6 +133,11 @@ func measure(ctx context.Context, loads []*load, rounds int, d time.Duration, pr
 
 // round runs the load once more.
 func (o *outcome) round(ctx context.Context, d time.Duration) error {
+	if o.load.prepare != nil {
+		if err := o.load.prepare(ctx, d); err != nil {
+			return err
+		}
+	}
 	before, err := o.load.look(ctx)
 	if err != nil {
 		return err
@@ -146,7 +153,9 @@ func (o *outcome) round(ctx context.Context, d time.Duration) error {
 	o.rates = append(o.rates, t.rate())
 	o.total.merge(t)
 	o.total.elapsed += t.elapsed
-	o.used = o.used.plus(after.minus(before))
+	used := after.minus(before)
+	used.bench += t.cpu
+	o.used = o.used.plus(used)
 	return nil
 }
 

@@ -23,8 +23,17 @@ var (
 // sampled is the simple event: a balance as the venue tells it, folded into one row.
 func sampled(r *rand.Rand, accountID string) *eventlogv1.AppendRequest {
 	asset := assets[r.IntN(len(assets))]
-	free := fmt.Sprintf("%d.%07d1", r.IntN(100_000), r.IntN(10_000_000))
-	return sampleOf(accountID, asset, free, uuid.NewString())
+	return sampleOf(accountID, asset, amount(r), uuid.NewString())
+}
+
+// amount is what an account holds of an asset.
+func amount(r *rand.Rand) string { return fmt.Sprintf("%d.%07d1", r.IntN(100_000), r.IntN(10_000_000)) }
+
+// samplePayload is a sample as JSON, as large as the payload that the service stores for one.
+func samplePayload(account, sample uuid.UUID, asset, free string) string {
+	at := now().UTC().Format("2006-01-02T15:04:05.000000Z")
+	return fmt.Sprintf(`{"account_id":"%s","asset":"%s","exchange_update_time":"%s","free":"%s","locked":"0","sample_id":"%s","sampled_at":"%s","source":"rest_account","total":"%s","wallet":"spot"}`,
+		account, asset, at, free, sample, at, free)
 }
 
 // sampleOf is a sample of one asset, with nothing locked.

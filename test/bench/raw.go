@@ -20,15 +20,14 @@ const rawDatabase = "robson_bench_raw"
 
 // raw is what the machine gives to SQL: connections to a database with Robson's tables, and the ids to write.
 type raw struct {
-	cluster  *cluster
+	workerConns
 	tenants  []uuid.UUID
 	accounts [][]uuid.UUID
-	conns    []*pgx.Conn
 }
 
 // openRaw makes the database.
 func openRaw(ctx context.Context, c *cluster, tenants, accounts int) (*raw, error) {
-	r := &raw{cluster: c}
+	r := &raw{workerConns: workerConns{cluster: c, database: rawDatabase}}
 	if err := c.createDatabase(ctx, rawDatabase); err != nil {
 		return nil, err
 	}
@@ -47,25 +46,6 @@ func openRaw(ctx context.Context, c *cluster, tenants, accounts int) (*raw, erro
 		r.tenants, r.accounts = append(r.tenants, uuid.New()), append(r.accounts, ids)
 	}
 	return r, nil
-}
-
-// connection is a worker's own; all loads share them, as they run one after the other.
-func (r *raw) connection(ctx context.Context, worker int) (*pgx.Conn, error) {
-	for len(r.conns) <= worker {
-		conn, err := r.cluster.connect(ctx, rawDatabase)
-		if err != nil {
-			return nil, err
-		}
-		r.conns = append(r.conns, conn)
-	}
-	return r.conns[worker], nil
-}
-
-// close ends the connections.
-func (r *raw) close(ctx context.Context) {
-	for _, conn := range r.conns {
-		_ = conn.Close(ctx) // nothing is under way
-	}
 }
 
 // workers makes a call for each of n connections.
@@ -106,12 +86,10 @@ func (w *rawWorker) row() rawEventRow {
 	at, asset := w.choose(), assets[w.chance.IntN(len(assets))]
 	e := rawEventRow{
 		tenant: w.tenants[at.tenant], account: w.accounts[at.tenant][at.account], command: uuid.New(), event: timedID(), trace: uuid.New(), asset: asset,
-		free: fmt.Sprintf("%d.%07d1", w.chance.IntN(100_000), w.chance.IntN(10_000_000)),
+		free: amount(w.chance),
 	}
 	e.stream = "account:" + e.account.String()
-	when := now().UTC().Format("2006-01-02T15:04:05.000000Z")
-	e.payload = fmt.Sprintf(`{"account_id":"%s","asset":"%s","exchange_update_time":"%s","free":"%s","locked":"0","sample_id":"%s","sampled_at":"%s","source":"rest_account","total":"%s","wallet":"spot"}`,
-		e.account, asset, when, e.free, e.command, when, e.free)
+	e.payload = samplePayload(e.account, e.command, asset, e.free)
 	return e
 }
 

@@ -205,7 +205,7 @@ func (r *report) loads(out io.Writer) {
 	}
 	fmt.Fprintln(out)
 	for _, l := range r.Loads {
-		fmt.Fprintf(out, "  %-20s %s\n", l.Name, l.Title)
+		fmt.Fprintf(out, "  %-22s %s\n", l.Name, l.Title)
 	}
 }
 

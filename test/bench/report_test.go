@@ -135,10 +135,29 @@ func TestParse(t *testing.T) {
 	for _, flag := range []string{"-binary", "-size", "-rounds", "-callers", "-output"} {
 		require.ErrorContains(t, err, flag)
 	}
+	_, err = parse([]string{"-binary", "robson", "-size", "10m", "-peers", "dir"}, &said)
+	require.ErrorContains(t, err, "-size and -peers")
 	_, err = parse([]string{"-only", "("}, &said)
 	require.Error(t, err)
 	_, err = parse([]string{"-no-such-flag"}, &said)
 	require.Error(t, err)
+}
+
+func TestParse_peers(t *testing.T) {
+	t.Parallel()
+	var said bytes.Buffer
+	cfg, err := parse([]string{"-binary", "robson", "-peers", "dir"}, &said)
+	require.NoError(t, err)
+	for _, name := range []string{loadEmmettInline, loadMessageHot, loadRawRow32, loadUnary, loadHot} {
+		require.True(t, cfg.only.MatchString(name), name)
+	}
+	for _, name := range []string{loadRawRow1, loadLone, loadBatch100} {
+		require.False(t, cfg.only.MatchString(name), name)
+	}
+	cfg, err = parse([]string{"-binary", "robson", "-peers", "dir", "-only", loadLone}, &said)
+	require.NoError(t, err)
+	require.True(t, cfg.only.MatchString(loadLone))
+	require.False(t, cfg.only.MatchString(loadEmmett))
 }
 
 // The numbers of a life are worked out by hand; every step of it names ids that follow from others.

@@ -26,6 +26,11 @@ const (
 	loadBatch100      = "batch-100"
 	loadAtomic100     = "append-100"
 	loadStream        = "stream"
+
+	loadMessageHot    = "peer-message-db-hot"
+	loadMessageSpread = "peer-message-db-spread"
+	loadEmmett        = "peer-emmett"
+	loadEmmettInline  = "peer-emmett-inline"
 )
 
 const (
@@ -43,6 +48,8 @@ type suite struct {
 	world   *world
 	service *service
 	raw     *raw
+	// peers are nil where they are not measured.
+	peers *peers
 	// ours observes the event log's database, theirs that of raw SQL.
 	ours, theirs observer
 }
