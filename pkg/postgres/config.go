@@ -58,6 +58,21 @@ const (
 // rule is here so that a slip in a configuration is told by name and not by the server.
 var roleName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
 
+// ForService returns a copy with what a service of Robson's has where nothing was chosen: the role robson_<name>, the
+// application robson-<name>, and its most connections.
+func (c Config) ForService(name string, connsMax int) Config {
+	if c.Role == "" {
+		c.Role = "robson_" + name
+	}
+	if c.Application == "" {
+		c.Application = "robson-" + name
+	}
+	if c.ConnsMax == 0 {
+		c.ConnsMax = connsMax
+	}
+	return c
+}
+
 // withDefaults returns a copy in which every unset field has its default.
 func (c Config) withDefaults() Config {
 	if c.Application == "" {

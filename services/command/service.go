@@ -67,39 +67,32 @@ func (c Config) validate() error {
 // Run serves until the context ends, then lets running calls finish, and after them the steps under way. The other
 // services may come up later or go away meanwhile: calls that need them answer UNAVAILABLE, and what is to be done of
 // its own accord is tried again until they are there.
-func Run(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) error {
+func Run(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) (err error) {
 	if cfg.Listener == nil {
 		return errors.New("command config: Listener is nil")
 	}
-	served, err := serve(ctx, logger, clk, cfg)
-	if !served {
-		return errors.Join(err, cfg.Listener.Close()) // The server closes it otherwise.
-	}
-	return err
-}
-
-func serve(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) (served bool, err error) {
+	defer func() { _ = cfg.Listener.Close() }() // again, where the server has closed it
 	if err := cfg.validate(); err != nil {
-		return false, err
+		return err
 	}
 	tokens, err := identity.Open(cfg.TokenFile, clk, logger)
 	if err != nil {
-		return false, fmt.Errorf("command: %w", err)
+		return fmt.Errorf("command: %w", err)
 	}
 	others, err := peer.Dial(ctx, clk, peer.Addresses{
 		Eventlog: cfg.EventlogAddress, Projector: cfg.ProjectorAddress, Connector: cfg.ConnectorAddress,
 	}, cfg.ServiceToken)
 	if err != nil {
-		return false, fmt.Errorf("command: %w", err)
+		return fmt.Errorf("command: %w", err)
 	}
 	defer func() { err = errors.Join(err, others.Close()) }()
 	parts, err := assemble(logger, clk, cfg, others)
 	if err != nil {
-		return false, fmt.Errorf("command: %w", err)
+		return fmt.Errorf("command: %w", err)
 	}
 	rpcs, err := rpc.NewServer(logger, clk, tokens, cfg.Server)
 	if err != nil {
-		return false, fmt.Errorf("command: %w", err)
+		return fmt.Errorf("command: %w", err)
 	}
 	parts.decisions.Register(rpcs)
 	parts.progress.Register(rpcs)
@@ -113,9 +106,9 @@ func serve(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config
 	defer func() { stop(); wait.Wait() }()
 	logger.InfoContext(ctx, "command serves", "address", cfg.Listener.Addr().String())
 	if err := rpcs.Serve(ctx, cfg.Listener); err != nil {
-		return true, fmt.Errorf("command: %w", err)
+		return fmt.Errorf("command: %w", err)
 	}
-	return true, nil
+	return nil
 }
 
 // parts are what the service consists of.

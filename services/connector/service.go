@@ -29,40 +29,35 @@ const Name = "connector"
 // Run serves until the context ends, then lets running calls finish, stops following and asking, and gives the paper
 // venue back. While eventlog or projector are away it serves all the same: what needs them is answered UNAVAILABLE, and
 // what the venue reports stays there until they are back.
-func Run(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) error {
+func Run(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) (err error) {
 	if cfg.Listener == nil {
 		return errors.New("connector config: Listener is nil")
 	}
-	served, err := serve(ctx, logger, clk, cfg)
-	if err != nil {
-		err = fmt.Errorf("connector: %w", err)
-	}
-	if !served {
-		return errors.Join(err, cfg.Listener.Close()) // The server closes it otherwise.
-	}
-	return err
-}
-
-func serve(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) (served bool, err error) {
+	defer func() { _ = cfg.Listener.Close() }() // again, where the server has closed it
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("connector: %w", err)
+		}
+	}()
 	if cfg.ServiceToken == "" {
-		return false, errors.New("config: ServiceToken is empty")
+		return errors.New("config: ServiceToken is empty")
 	}
 	tokens, err := identity.Open(cfg.TokenFile, clk, logger)
 	if err != nil {
-		return false, err
+		return err
 	}
 	instruments, err := cfg.instruments()
 	if err != nil {
-		return false, err
+		return err
 	}
 	cfg.Paper.Dir = cfg.DataDir
 	node, err := paper.New(logger, clk, cfg.Paper)
 	if err != nil {
-		return false, err
+		return err
 	}
 	books, hangUp, err := dial(ctx, clk, cfg)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer func() { err = errors.Join(err, hangUp()) }()
 
@@ -70,34 +65,34 @@ func serve(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config
 	desk := line.NewDesk(venue)
 	exec, err := executor.New(logger, clk, books, desk, cfg.Executor)
 	if err != nil {
-		return false, err
+		return err
 	}
 	follow, err := follower.New(logger, clk, books, desk, exec.CatchUp, cfg.Follower)
 	if err != nil {
-		return false, err
+		return err
 	}
 	rpcs, err := register(logger, clk, tokens, cfg, server.Deps{
 		Ledger: books, Desk: desk, Executor: exec, Follower: follow, Paper: venue, Stopping: ctx.Done(),
 	})
 	if err != nil {
-		return false, err
+		return err
 	}
 	for _, part := range []interface {
 		Start(ctx context.Context) error
 		Stop()
 	}{node, exec, follow} {
 		if err := part.Start(ctx); err != nil {
-			return false, err
+			return err
 		}
 		defer part.Stop() // the last one started first
 	}
 	if len(instruments) > 0 {
 		if err := venue.SetInstruments(ctx, instruments); err != nil {
-			return false, fmt.Errorf("list instruments: %w", err)
+			return fmt.Errorf("list instruments: %w", err)
 		}
 	}
 	logger.InfoContext(ctx, "connector serves", "address", cfg.Listener.Addr().String())
-	return true, rpcs.Serve(ctx, cfg.Listener)
+	return rpcs.Serve(ctx, cfg.Listener)
 }
 
 // dial connects to our own side. It makes no call yet.

@@ -24,11 +24,8 @@ import (
 // Name is the service's, in tokens, metrics and pg_stat_activity.
 const Name = "eventlog"
 
-// The database as the event log uses it, where the configuration does not say otherwise.
-const (
-	databaseRole     = "robson_eventlog"
-	databaseConnsMax = 32
-)
+// databaseConnsMax bounds the connections where the configuration does not.
+const databaseConnsMax = 32
 
 // The named choices of the service's parts; the zero value of each works.
 type (
@@ -55,61 +52,46 @@ type Config struct {
 	Subscriptions SubscriptionConfig
 }
 
-func (c Config) withDefaults() Config {
-	if c.Database.Role == "" {
-		c.Database.Role = databaseRole
-	}
-	if c.Database.Application == "" {
-		c.Database.Application = "robson-" + Name
-	}
-	if c.Database.ConnsMax == 0 {
-		c.Database.ConnsMax = databaseConnsMax
-	}
-	c.Database.ByIndex, c.Database.PlanOnce = true, true
-	return c
-}
-
 // Run serves until the context ends: then subscriptions end, running calls finish, and what was taken in is committed. It
 // needs no other service.
-func Run(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) error {
-	cfg = cfg.withDefaults()
+func Run(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) (err error) {
 	if cfg.Listener == nil {
 		return errors.New("eventlog config: Listener is nil")
 	}
-	served, err := serve(ctx, logger, clk, cfg)
-	if !served {
-		return errors.Join(err, cfg.Listener.Close()) // The server closes it otherwise.
-	}
-	return err
-}
-
-func serve(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) (served bool, err error) {
+	defer func() { _ = cfg.Listener.Close() }() // again, where the server has closed it
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("eventlog: %w", err)
+		}
+	}()
 	tokens, err := identity.Open(cfg.TokenFile, clk, logger)
 	if err != nil {
-		return false, fmt.Errorf("eventlog: %w", err)
+		return err
 	}
-	pool, err := postgres.New(ctx, cfg.Database)
+	database := cfg.Database.ForService(Name, databaseConnsMax)
+	database.ByIndex, database.PlanOnce = true, true
+	pool, err := postgres.New(ctx, database)
 	if err != nil {
-		return false, fmt.Errorf("eventlog: %w", err)
+		return err
 	}
 	defer pool.Close()
 	var hub *subscription.Hub
 	cfg.Store.OnCommit = func(c store.Committed) { hub.Committed(c.Tenant, c.Records) }
 	log, err := store.New(clk, pool, cfg.Store)
 	if err != nil {
-		return false, fmt.Errorf("eventlog: %w", err)
+		return err
 	}
 	hub, err = subscription.NewHub(clk, log, cfg.Subscriptions)
 	if err != nil {
-		return false, fmt.Errorf("eventlog: %w", err)
+		return err
 	}
 	committer, err := commit.New(log, cfg.Commit)
 	if err != nil {
-		return false, fmt.Errorf("eventlog: %w", err)
+		return err
 	}
 	rpcs, err := rpc.NewServer(logger, clk, tokens, cfg.Server)
 	if err != nil {
-		return false, fmt.Errorf("eventlog: %w", err)
+		return err
 	}
 	eventlogv1.RegisterAppendServiceServer(rpcs, server.NewAppend(logger, clk, committer, log.Limits(), ctx.Done()))
 	eventlogv1.RegisterReadServiceServer(rpcs, server.NewRead(log, hub))
@@ -124,8 +106,5 @@ func serve(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config
 	committer.Start(ctx)
 	defer committer.Stop()
 	logger.InfoContext(ctx, "eventlog serves", "address", cfg.Listener.Addr().String())
-	if err := rpcs.Serve(ctx, cfg.Listener); err != nil {
-		return true, fmt.Errorf("eventlog: %w", err)
-	}
-	return true, nil
+	return rpcs.Serve(ctx, cfg.Listener)
 }

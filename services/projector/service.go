@@ -20,11 +20,8 @@ import (
 // Name is the service's, in tokens, metrics and pg_stat_activity.
 const Name = "projector"
 
-// The database as the projector uses it, where the configuration does not say otherwise.
-const (
-	databaseRole     = "robson_projector"
-	databaseConnsMax = 16
-)
+// databaseConnsMax bounds the connections where the configuration does not.
+const databaseConnsMax = 16
 
 // StoreConfig holds the limits of reads; its zero value works.
 type StoreConfig = store.Config
@@ -44,61 +41,43 @@ type Config struct {
 	Store StoreConfig
 }
 
-func (c Config) withDefaults() Config {
-	if c.Database.Role == "" {
-		c.Database.Role = databaseRole
-	}
-	if c.Database.Application == "" {
-		c.Database.Application = "robson-" + Name
-	}
-	if c.Database.ConnsMax == 0 {
-		c.Database.ConnsMax = databaseConnsMax
-	}
-	c.Database.ByIndex = true
-	return c
-}
-
 // Run serves until the context ends, then lets running calls finish. It needs no other service: state is read from
 // PostgreSQL.
-func Run(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) error {
-	cfg = cfg.withDefaults()
+func Run(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) (err error) {
 	if cfg.Listener == nil {
 		return errors.New("projector config: Listener is nil")
 	}
-	served, err := serve(ctx, logger, clk, cfg)
-	if !served {
-		return errors.Join(err, cfg.Listener.Close()) // The server closes it otherwise.
-	}
-	return err
-}
-
-func serve(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) (served bool, err error) {
+	defer func() { _ = cfg.Listener.Close() }() // again, where the server has closed it
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("projector: %w", err)
+		}
+	}()
 	tokens, err := identity.Open(cfg.TokenFile, clk, logger)
 	if err != nil {
-		return false, fmt.Errorf("projector: %w", err)
+		return err
 	}
-	pool, err := postgres.New(ctx, cfg.Database)
+	database := cfg.Database.ForService(Name, databaseConnsMax)
+	database.ByIndex = true
+	pool, err := postgres.New(ctx, database)
 	if err != nil {
-		return false, fmt.Errorf("projector: %w", err)
+		return err
 	}
 	defer pool.Close()
 	reads, err := store.New(clk, pool, cfg.Store)
 	if err != nil {
-		return false, fmt.Errorf("projector: %w", err)
+		return err
 	}
 	state, err := server.NewState(reads)
 	if err != nil {
-		return false, fmt.Errorf("projector: %w", err)
+		return err
 	}
 	rpcs, err := rpc.NewServer(logger, clk, tokens, cfg.Server)
 	if err != nil {
-		return false, fmt.Errorf("projector: %w", err)
+		return err
 	}
 	projectorv1.RegisterStateServiceServer(rpcs, state)
 	projectorv1.RegisterAuditServiceServer(rpcs, server.NewAudit(reads))
 	logger.InfoContext(ctx, "projector serves", "address", cfg.Listener.Addr().String())
-	if err := rpcs.Serve(ctx, cfg.Listener); err != nil {
-		return true, fmt.Errorf("projector: %w", err)
-	}
-	return true, nil
+	return rpcs.Serve(ctx, cfg.Listener)
 }
