@@ -241,6 +241,28 @@ func TestCommitter_leaves_out_who_has_gone(t *testing.T) {
 	require.Equal(t, projectiontest.ID("stays"), log.batches[1][0].Command)
 }
 
+// TestCommitter_goes_on_where_all_have_gone has nothing left of what waited, and then something more.
+func TestCommitter_goes_on_where_all_have_gone(t *testing.T) {
+	t.Parallel()
+	log := newFakeLog()
+	c := start(t, log, commit.Config{WorkersMax: 1})
+	first := send(t.Context(), c, request(t, tenants[0], "first"))
+	<-log.begun
+	gone, leave := context.WithCancel(t.Context())
+	left := send(gone, c, request(t, tenants[0], "gone"), request(t, tenants[1], "gone too"))
+	require.Eventually(t, func() bool { return c.Waiting() == 2 }, waitMax, waitStep)
+	leave()
+	require.ErrorIs(t, (<-left)[0].Err, context.Canceled)
+	log.open()
+	require.NoError(t, (<-first)[0].Err)
+	require.Eventually(t, func() bool { return c.Waiting() == 0 }, waitMax, waitStep)
+	ctx, cancel := context.WithTimeout(t.Context(), waitMax)
+	defer cancel()
+	require.NoError(t, c.Append(ctx, []*intake.Request{request(t, tenants[0], "later")})[0].Err)
+	c.Stop()
+	require.Len(t, log.batches, 2)
+}
+
 func TestCommitter_is_bounded(t *testing.T) {
 	t.Parallel()
 	log := newFakeLog()

@@ -98,12 +98,22 @@ func (q *queue) offer(t *tenantQueue) {
 func (q *queue) take() []entry {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.ready) == 0 {
-		if q.closed && q.waiting == 0 {
-			return nil
+	for {
+		for len(q.ready) == 0 {
+			if q.closed && q.waiting == 0 {
+				return nil
+			}
+			q.wake.Wait()
 		}
-		q.wake.Wait()
+		// All who waited may have gone: there is nothing to do then, and more to wait for.
+		if batch := q.fill(); len(batch) > 0 {
+			return batch
+		}
 	}
+}
+
+// fill takes a batch from the ready tenants.
+func (q *queue) fill() []entry {
 	var batch []entry
 	left := q.cfg.BatchEventsMax
 	for len(q.ready) > 0 && left > 0 {
