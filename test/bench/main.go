@@ -179,8 +179,12 @@ func (b *bench) standard(ctx context.Context) error {
 	if s.theirs, err = b.observe(ctx, rawDatabase); err != nil {
 		return err
 	}
-	pid := s.service.process.cmd.Process.Pid
-	s.ours = observer{conn: conn, servicePID: pid, postgresPID: b.cluster.pid}
+	s.ours = observer{conn: conn, servicePIDs: []int{s.service.pid()}, postgresPID: b.cluster.pid}
+	if s.cfg.only.MatchString(loadReplicas) {
+		if err := s.openReplicas(ctx, b); err != nil {
+			return err
+		}
+	}
 	b.say("setting up %d tenants with %d accounts each\n", b.cfg.tenants, b.cfg.accounts)
 	if err := s.world.settle(ctx, s.service.client); err != nil {
 		return err
@@ -202,7 +206,7 @@ func (b *bench) standard(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return b.conclude(ctx, outcomes, conn, pid, standardTargets)
+	return b.conclude(ctx, outcomes, conn, s.service.pid(), standardTargets)
 }
 
 // weave mixes two lists evenly, so that what is compared runs close together.

@@ -47,8 +47,8 @@ func (u usage) others() float64 {
 // observer looks at processes and at a database.
 type observer struct {
 	conn *pgx.Conn
-	// servicePID is the event log's process; 0: none is under load.
-	servicePID int
+	// servicePIDs are the event logs' processes; none: none is under load.
+	servicePIDs []int
 	// postgresPID is PostgreSQL's first process; 0: it runs elsewhere.
 	postgresPID int
 }
@@ -67,10 +67,12 @@ func (o *observer) look(ctx context.Context) (usage, error) {
 	}
 	u.wal = int64(wal)
 	var err error
-	if o.servicePID != 0 {
-		if u.robson, err = cpuOf(o.servicePID, false); err != nil {
+	for _, pid := range o.servicePIDs {
+		used, err := cpuOf(pid, false)
+		if err != nil {
 			return u, err
 		}
+		u.robson += used
 	}
 	if o.postgresPID != 0 {
 		if u.postgres, err = cpuOf(o.postgresPID, true); err != nil {

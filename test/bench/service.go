@@ -66,6 +66,8 @@ func (s *service) await(ctx context.Context) error {
 	}
 }
 
+func (s *service) pid() int { return s.process.cmd.Process.Pid }
+
 // stop drains and ends it.
 func (s *service) stop() error {
 	if s.client != nil {

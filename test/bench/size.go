@@ -45,7 +45,7 @@ func (b *bench) sized(ctx context.Context) error {
 		return err
 	}
 	largest := logs[len(logs)-1]
-	return b.conclude(ctx, outcomes, largest.conn, largest.suite.ours.servicePID, sizedTargets(b.cfg.size))
+	return b.conclude(ctx, outcomes, largest.conn, largest.suite.ours.servicePIDs[0], sizedTargets(b.cfg.size))
 }
 
 // fillLog makes a database, begins one log in it by the service, and fills others.
@@ -59,7 +59,7 @@ func (b *bench) fillLog(ctx context.Context, name string) (*sizedLog, error) {
 	if l.suite.service, err = b.serve(ctx, database); err != nil {
 		return nil, err
 	}
-	l.suite.ours = observer{conn: l.conn, servicePID: l.suite.service.process.cmd.Process.Pid, postgresPID: b.cluster.pid}
+	l.suite.ours = observer{conn: l.conn, servicePIDs: []int{l.suite.service.pid()}, postgresPID: b.cluster.pid}
 	probe := newWorld(1, 1, 0)
 	if err := probe.settle(ctx, l.suite.service.client); err != nil {
 		return nil, err

@@ -19,6 +19,7 @@ const (
 	loadUnary         = "unary"
 	loadZipf          = "unary-zipf"
 	loadHot           = "unary-hot"
+	loadReplicas      = "unary-replicas"
 	loadLone          = "unary-lone"
 	loadSteady        = "unary-steady-1000"
 	loadLife          = "order-lives"
@@ -47,7 +48,10 @@ type suite struct {
 	cfg     *config
 	world   *world
 	service *service
-	raw     *raw
+	// replicas are event logs on the same database, service among them, and all observes them.
+	replicas []*service
+	all      observer
+	raw      *raw
 	// peers are nil where they are not measured.
 	peers *peers
 	// ours observes the event log's database, theirs that of raw SQL.
@@ -97,6 +101,7 @@ func (s *suite) robsonLoads() []*load {
 		s.closed(loadUnary, "one event an append, uniform", s.ours, s.unary(n, spread)),
 		s.closed(loadZipf, "one event an append, Zipf", s.ours, s.unary(n, zipf(s.cfg.tenants, s.cfg.accounts))),
 		s.closed(loadHot, "one event an append, one hot stream", s.ours, s.unary(n, hot(place{}))),
+		s.closed(loadReplicas, "one event an append, uniform, three replicas", s.all, s.byReplicas(n, spread)),
 		s.closed(loadLone, "one event an append, a lone caller", s.ours, s.unary(1, spread)),
 		s.steady(spread),
 		s.closed(loadLife, "order lives: the real mix", s.ours, s.lives(n)),

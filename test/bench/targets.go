@@ -36,6 +36,7 @@ const payloadBytes = 400
 var standardTargets = []target{
 	{name: "unary / statement by statement", must: 1.2, aim: 1.5, value: ratio(loadUnary, loadRawStatements)},
 	{name: "unary / one function call", must: 0.85, aim: 1.25, value: ratio(loadUnary, loadRawFunction)},
+	{name: "unary by three replicas / by one", must: 1, aim: 1, value: ratio(loadReplicas, loadUnary)},
 	{name: "unary p99, ms", must: 15, aim: 15, atMost: true, value: p99(loadUnary)},
 	{name: "hot stream, events/s", must: 8000, aim: 12000, value: rate(loadHot)},
 	{name: "hot stream / one transaction a call", must: 4, aim: 4, value: ratio(loadHot, loadRawHot)},

@@ -157,6 +157,16 @@ func TestServicesWorkIsNotForUsers(t *testing.T) {
 			_, err := worker.AcquireLease(ctx, &eventlogv1.AcquireLeaseRequest{Name: "user-stream/" + account, Holder: "me", TimeToLive: durationpb.New(3600e9)})
 			return err
 		},
+		"ReleaseLease": func(ctx context.Context) error {
+			_, err := worker.ReleaseLease(ctx, &eventlogv1.ReleaseLeaseRequest{Name: "user-stream/" + account, Holder: "me"})
+			return err
+		},
+		"Follow": func(ctx context.Context) error {
+			stream, err := worker.Follow(ctx, &eventlogv1.FollowRequest{Name: "process-manager", Holder: "me"})
+			require.NoError(t, err)
+			_, err = stream.Recv()
+			return err
+		},
 	} {
 		require.Equal(t, codes.PermissionDenied, status.Code(call(u.ctx())), name)
 	}

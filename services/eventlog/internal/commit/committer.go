@@ -97,9 +97,10 @@ func failed(n int, err error) []store.Result {
 
 // work takes batches until the queue is closed and empty.
 func (c *Committer) work(ctx context.Context) {
+	size := 0
 	for {
-		batch := c.queue.take()
-		if batch == nil {
+		var batch []entry
+		if batch, size = c.queue.take(size); batch == nil {
 			return
 		}
 		results := c.log.Append(ctx, requestsOf(batch), false)

@@ -241,6 +241,40 @@ func TestCommitter_leaves_out_who_has_gone(t *testing.T) {
 	require.Equal(t, projectiontest.ID("stays"), log.batches[1][0].Command)
 }
 
+// TestCommitter_begins_beside_a_short_one_when_it_is_worth_it has a second worker wait until two are there, and none wait
+// for a long transaction.
+func TestCommitter_begins_beside_a_short_one_when_it_is_worth_it(t *testing.T) {
+	t.Parallel()
+	log := newFakeLog()
+	c := start(t, log, commit.Config{WorkersMax: 3, BatchEventsMax: 16})
+	first := send(t.Context(), c, request(t, tenants[0], "first"))
+	require.Len(t, <-log.begun, 1)
+	second := send(t.Context(), c, request(t, tenants[1], "second"))
+	require.Eventually(t, func() bool { return c.Waiting() == 1 }, waitMax, waitStep)
+	third := send(t.Context(), c, request(t, tenants[2], "third"))
+	require.Len(t, <-log.begun, 2)
+	log.open()
+	for _, answered := range []<-chan []store.Result{first, second, third} {
+		require.NoError(t, (<-answered)[0].Err)
+	}
+	c.Stop()
+
+	log = newFakeLog()
+	c = start(t, log, commit.Config{WorkersMax: 2, BatchEventsMax: 16})
+	var many []*intake.Request
+	for i := range 8 {
+		many = append(many, request(t, tenants[0], fmt.Sprint(i)))
+	}
+	long := send(t.Context(), c, many...)
+	require.Len(t, <-log.begun, 8)
+	beside := send(t.Context(), c, request(t, tenants[1], "beside"))
+	require.Len(t, <-log.begun, 1)
+	log.open()
+	require.NoError(t, (<-long)[7].Err)
+	require.NoError(t, (<-beside)[0].Err)
+	c.Stop()
+}
+
 // TestCommitter_goes_on_where_all_have_gone has nothing left of what waited, and then something more.
 func TestCommitter_goes_on_where_all_have_gone(t *testing.T) {
 	t.Parallel()

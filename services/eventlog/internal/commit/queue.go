@@ -45,7 +45,9 @@ type queue struct {
 	waiting int
 	// running counts the appends that were taken and have no result yet.
 	running int
-	closed  bool
+	// waitingEvents are the events of those that wait, workedOn those of the batches that workers have.
+	waitingEvents, workedOn int
+	closed                  bool
 }
 
 func newQueue(cfg Config) *queue {
@@ -78,9 +80,11 @@ func (q *queue) put(c *call, requests []*intake.Request) error {
 			q.tenants[r.Tenant] = t
 		}
 		t.entries = append(t.entries, entry{call: c, index: i, request: r})
+		q.waitingEvents += r.EventCount()
 		q.offer(t)
 	}
 	q.waiting += len(requests)
+	q.wakeOne()
 	return nil
 }
 
@@ -91,30 +95,46 @@ func (q *queue) offer(t *tenantQueue) {
 	}
 	t.taken = true
 	q.ready = append(q.ready, t)
-	q.wake.Signal()
 }
 
-// take waits for appends and gives the next batch; nil once the queue is closed and empty.
-func (q *queue) take() []entry {
+// worth says whether there is something for a transaction. While a short one is under way another begins once twice as
+// many events wait as are in it: more of them then share what a transaction costs for itself, and it is soon over in any case.
+func (q *queue) worth() bool {
+	long, many := q.cfg.BatchEventsMax/2, q.cfg.BatchEventsMax/8
+	return len(q.ready) > 0 && (q.closed || q.workedOn >= long || q.waitingEvents >= min(2*q.workedOn, many))
+}
+
+// wakeOne wakes a worker if there is something to do for it.
+func (q *queue) wakeOne() {
+	if q.worth() {
+		q.wake.Signal()
+	}
+}
+
+// take waits for appends and gives the next batch, with its number of events; nil once the queue is closed and empty. done
+// is the number of events of the worker's last one, which is over.
+func (q *queue) take(done int) (batch []entry, size int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.workedOn -= done
 	for {
-		for len(q.ready) == 0 {
+		for !q.worth() {
 			if q.closed && q.waiting == 0 {
-				return nil
+				return nil, 0
 			}
 			q.wake.Wait()
 		}
 		// All who waited may have gone: there is nothing to do then, and more to wait for.
-		if batch := q.fill(); len(batch) > 0 {
-			return batch
+		if batch, size = q.fill(); len(batch) > 0 {
+			q.workedOn += size
+			q.wakeOne()
+			return batch, size
 		}
 	}
 }
 
-// fill takes a batch from the ready tenants.
-func (q *queue) fill() []entry {
-	var batch []entry
+// fill takes a batch from the ready tenants, with its number of events.
+func (q *queue) fill() (batch []entry, size int) {
 	left := q.cfg.BatchEventsMax
 	for len(q.ready) > 0 && left > 0 {
 		// What is left is shared by those who wait; a share that is not used is the next one's.
@@ -126,9 +146,9 @@ func (q *queue) fill() []entry {
 			q.release(t)
 			continue
 		}
-		batch, left = append(batch, taken...), left-events
+		batch, left, size = append(batch, taken...), left-events, size+events
 	}
-	return batch
+	return batch, size
 }
 
 // cut takes from a tenant's queue what fits in so many events, one append at the least, leaving out those whose senders
@@ -141,6 +161,7 @@ func (q *queue) cut(t *tenantQueue, share int) (taken []entry, events int) {
 			break
 		}
 		n++
+		q.waitingEvents -= count
 		if e.call.ctx.Err() != nil {
 			e.call.answer(e.index, store.Result{Err: context.Cause(e.call.ctx)})
 			continue
@@ -170,6 +191,9 @@ func (q *queue) back(entries []entry) *tenantQueue {
 	defer q.mu.Unlock()
 	t := q.tenants[entries[0].request.Tenant]
 	t.entries = append(entries, t.entries...)
+	for _, e := range entries {
+		q.waitingEvents += e.request.EventCount()
+	}
 	q.waiting += len(entries)
 	q.running -= len(entries)
 	return t
@@ -194,7 +218,9 @@ func (q *queue) answer(entries []entry, results []store.Result, held map[uuid.UU
 	}
 	if q.closed {
 		q.wake.Broadcast()
+		return
 	}
+	q.wakeOne()
 }
 
 // release ends the holding of a tenant: it is ready again, or forgotten if it has nothing more.
