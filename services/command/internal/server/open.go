@@ -71,7 +71,7 @@ func (s *Server) open(at *situation, who caller, wish arming, call calling) (*pl
 	if err != nil {
 		return nil, err
 	}
-	if err := userStop(signal); err != nil {
+	if _, err := sensible(at, signal, call.orderType); err != nil {
 		return nil, err
 	}
 	decided, approved, err := s.decide(at, who, armed, signal, call)
@@ -118,27 +118,6 @@ func (s *Server) signal(at *situation, armed *eventv1.PositionArmed, call callin
 		return signal, fault.InvalidField("entry_price", "must be a multiple of the symbol's tick, %s", tick)
 	}
 	return signal, reader.Err
-}
-
-// userStop refuses a stop that a person cannot have meant.
-func userStop(signal engine.Signal) error {
-	switch {
-	case signal.Stop.Equal(signal.Entry):
-		return fault.InvalidField("technical_stop", "must not equal the entry price, %s", signal.Entry)
-	case !rightSide(signal) && signal.Side == engine.Short:
-		return fault.InvalidField("technical_stop", "must be above the entry price of a short, %s", signal.Entry)
-	case !rightSide(signal):
-		return fault.InvalidField("technical_stop", "must be below the entry price of a long, %s", signal.Entry)
-	default:
-		return nil
-	}
-}
-
-func rightSide(signal engine.Signal) bool {
-	if signal.Side == engine.Short {
-		return signal.Stop.GreaterThan(signal.Entry)
-	}
-	return signal.Stop.LessThan(signal.Entry)
 }
 
 // decide lets the engine decide and tells the events of its decision, from the signal to the intent or the refusal.
@@ -279,8 +258,8 @@ func (s *Server) answerSignal(at *situation, who caller, position *projectorv1.P
 		return reject(rejectedPayload(armed, call, eventv1.SignalRejection_SIGNAL_REJECTION_POSITION_NOT_ARMED),
 			wrongState(position, "a signal needs an armed position"))
 	}
-	if err := userStop(signal); err != nil {
-		return reject(rejectedPayload(armed, call, eventv1.SignalRejection_SIGNAL_REJECTION_WRONG_SIDE), err)
+	if reason, err := sensible(at, signal, call.orderType); err != nil {
+		return reject(rejectedPayload(armed, call, reason), err)
 	}
 	if call.signalExpires != nil && call.signalExpires.AsTime().Before(at.now) {
 		return reject(expiredPayload(armed, call), fault.New(fault.Refused, "SIGNAL_EXPIRED", "signal %s expired at %s, it is %s at the venue",

@@ -9,6 +9,7 @@ import (
 	"github.com/robson/robson/pkg/event"
 	"github.com/robson/robson/pkg/fault"
 	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
+	connectorv1 "github.com/robson/robson/proto/gen/go/robson/connector/v1"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
 	"github.com/robson/robson/services/command/internal/rows"
@@ -26,6 +27,9 @@ func (s *Server) Panic(ctx context.Context, in *commandv1.PanicRequest) (*comman
 		if err != nil {
 			return nil, err
 		}
+		if err := s.knows(ctx, in, view); err != nil {
+			return nil, err
+		}
 		planned := &plan{decidedAt: view.GetAsOf()}
 		planned.read(rowRisk, in.GetAccountId())
 		planned.add(accountStream(in.GetAccountId()), exists(), now, panicPayloads(who, in, view)...)
@@ -39,6 +43,19 @@ func (s *Server) Panic(ctx context.Context, in *commandv1.PanicRequest) (*comman
 		response.PositionIds = append(response.PositionIds, event.payload.GetRiskLimitExceeded().GetPositionIds()...)
 	}
 	return response, nil
+}
+
+// knows refuses a symbol that there is not: a slip of the pen would leave everything open and say that it was done. Only
+// what no position is in is asked about, and a venue that does not answer keeps nobody from leaving.
+func (s *Server) knows(ctx context.Context, in *commandv1.PanicRequest, view *projectorv1.GetDecisionViewResponse) error {
+	if in.GetSymbol() == "" || slices.ContainsFunc(view.GetOpenPositions(), func(p *projectorv1.Position) bool { return p.GetSymbol() == in.GetSymbol() }) {
+		return nil
+	}
+	_, err := s.market.GetInstrument(ctx, &connectorv1.GetInstrumentRequest{AccountId: in.GetAccountId(), Symbol: in.GetSymbol()})
+	if fault.Is(err, fault.Invalid) || fault.Is(err, fault.NotFound) {
+		return fmt.Errorf("ask the venue about %s: %w", in.GetSymbol(), err)
+	}
+	return nil
 }
 
 // panicPayloads lists every position of the account, or of the symbol, that has not ended and is not being left.
