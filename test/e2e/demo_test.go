@@ -1,9 +1,11 @@
 package e2e_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -40,6 +42,29 @@ func TestTheDemoProvesItselfOnRecordedData(t *testing.T) {
 	} {
 		require.Contains(t, demo.output.String(), said)
 	}
+}
+
+// TestTheDemoLeavesNothingBehind has whoever reads its output go away in the middle: its stack ends, and its data goes.
+func TestTheDemoLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), demoTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary(t), "demo", "--market-data", marketData())
+	var errors strings.Builder
+	cmd.Stderr = &errors
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	first, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	_, dir, found := strings.Cut(strings.TrimSpace(first), " of its own in ")
+	require.True(t, found, first)
+	require.NoError(t, out.Close())
+	var exit *exec.ExitError
+	require.ErrorAs(t, cmd.Wait(), &exit)
+	require.Equal(t, 1, exit.ExitCode(), errors.String())
+	require.Equal(t, "error: interrupted; the demo's stack is taken away\n", errors.String())
+	require.NoDirExists(t, dir)
 }
 
 // passing are what differs between two runs: ids, hashes, moments, and how often the race had to be run.

@@ -53,7 +53,7 @@ func verifyCommand(app *App) *cobra.Command {
 			if cmd.Flags().Changed("to") && v.to < 1 {
 				return usagef("--to: must be at least 1, found %d", v.to)
 			}
-			ctx, stop := signaled(cmd.Context())
+			ctx, stop := app.signaled(cmd.Context())
 			defer stop()
 			return app.verify(ctx, &v)
 		},

@@ -34,7 +34,7 @@ func demoCommand(app *App) *cobra.Command {
 			"Entries are picked by looking ahead in the data: choreography, not a strategy.",
 		Example: indent("robson demo\nrobson demo --market-data btcusdt-1h.json\nrobson demo --attach"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stopSignals := signaled(cmd.Context())
+			ctx, stopSignals := app.signaled(cmd.Context())
 			defer stopSignals()
 			if flags.marketData == "" {
 				return usagef("--market-data: is empty; give a file of klines, or auto")
@@ -73,6 +73,9 @@ func (a *App) demoWithStack(ctx context.Context, flags demoFlags) error {
 	}
 	fmt.Fprintf(a.out, "── a stack of its own in %s\n", dir)
 	err = errors.Join(a.demoIn(ctx, dir, log, flags), log.Close())
+	if ctx.Err() != nil {
+		return errors.Join(errors.New("interrupted; the demo's stack is taken away"), os.RemoveAll(dir))
+	}
 	if err != nil {
 		fmt.Fprintf(a.err, "what the services said is in %s\n", log.Name())
 		return err

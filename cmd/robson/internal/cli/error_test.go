@@ -22,6 +22,9 @@ func TestUsage(t *testing.T) {
 	for line, want := range map[string]string{
 		"positon":                                          `"robson" has no command "positon": did you mean position or positions?`,
 		"position opne --account-id x":                     `"robson position" has no command "opne": did you mean open?`,
+		"--frobnicate":                                     `"robson" has no flag --frobnicate; see robson --help`,
+		"position --frobnicate=1":                          `"robson position" has no flag --frobnicate=1; see robson position --help`,
+		"events -o json -z":                                `"robson events" has no flag -z; see robson events --help`,
 		"position frobnicate":                              `"robson position" has no command "frobnicate"; it has arm, close, disarm, move-stop, open`,
 		"position open --acount-id x":                      `"robson position open" has no flag --acount-id: did you mean --account-id?`,
 		"position open --stop 1":                           `"robson position open" has no flag --stop: did you mean --technical-stop?`,

@@ -35,7 +35,7 @@ func postgresCommand(app *App) *cobra.Command {
 			"directory, which its owner alone can read.",
 		Example: indent("robson postgres --data-dir ./data\nrobson serve eventlog --database-url \"$(cat ./data/" + databaseURLFile + ")\" --token-file ./data/tokens.json"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stopSignals := signaled(cmd.Context())
+			ctx, stopSignals := app.signaled(cmd.Context())
 			defer stopSignals()
 			return app.postgres(ctx, flags)
 		},

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -25,6 +26,7 @@ func Run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	defer app.close()
 	root := rootCommand(app) //nolint:contextcheck // a command takes its context from cobra when it runs
 	root.SetArgs(args)
+	root.Annotations = map[string]string{lineAnnotation: strings.Join(args, "\x00")}
 	root.SetOut(out)
 	root.SetErr(errOut)
 	err := root.ExecuteContext(ctx)

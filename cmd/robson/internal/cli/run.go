@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -33,11 +34,31 @@ func runCommands(app *App) []*cobra.Command {
 	}
 }
 
-// signaled ends with Ctrl-C or SIGTERM, so that everything stops in order; a second signal ends the program at once.
-func signaled(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+// signaled ends with Ctrl-C, SIGTERM, or when whoever reads has gone, a terminal or a pipe, so that everything stops in order
+// and no server is left behind. A second signal ends the program at once.
+func (a *App) signaled(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop)
+	// By its default SIGPIPE ends the program in the middle of a write. To be told of it instead would be to be told of every
+	// caller's connection that breaks.
+	signal.Ignore(syscall.SIGPIPE)
+	a.out = &readOut{to: a.out, unread: stop}
 	return ctx, stop
+}
+
+// readOut is an output that tells when nobody reads it any more.
+type readOut struct {
+	to     io.Writer
+	unread func()
+}
+
+// Write implements io.Writer.
+func (r *readOut) Write(p []byte) (int, error) {
+	n, err := r.to.Write(p)
+	if errors.Is(err, syscall.EPIPE) {
+		r.unread()
+	}
+	return n, err
 }
 
 // setUpTelemetry sets up logs, traces and metrics; stop sends what is left.
@@ -91,7 +112,7 @@ func upCommand(app *App) *cobra.Command {
 			"the stack. Everything in it survives restarts and kills.",
 		Example: indent("robson up\nrobson up --data-dir ./data --command-listen 127.0.0.1:0\nROBSON_DATABASE_URL=postgres://robson@db:5432/robson robson up"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stopSignals := signaled(cmd.Context())
+			ctx, stopSignals := app.signaled(cmd.Context())
 			defer stopSignals()
 			return app.up(ctx, &flags)
 		},

@@ -32,7 +32,7 @@ func serveCommand(app *App) *cobra.Command {
 		Example: indent("robson serve eventlog --listen 0.0.0.0:7402 --database-url postgres://robson@db:5432/robson \\\n" +
 			"  --token-file tokens.json --service-token-file eventlog.token"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, stopSignals := signaled(cmd.Context())
+			ctx, stopSignals := app.signaled(cmd.Context())
 			defer stopSignals()
 			return settings.serve(ctx, app, args[0])
 		},

@@ -27,14 +27,34 @@ func parentCommand(use, short string, children ...*cobra.Command) *cobra.Command
 		FParseErrWhitelist:         cobra.FParseErrWhitelist{UnknownFlags: true},
 		SuggestionsMinimumDistance: typosMax,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return cmd.Help()
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
 			}
-			return unknownCommand(cmd, args[0])
+			if flag := strayFlag(cmd); flag != "" {
+				return usagef("%q has no flag %s; see %s --help", cmd.CommandPath(), flag, cmd.CommandPath())
+			}
+			return cmd.Help()
 		},
 	}
 	cmd.AddCommand(children...)
 	return cmd
+}
+
+// lineAnnotation is where the root keeps the line that it was called with.
+const lineAnnotation = "robson.line"
+
+// strayFlag is the first flag of the line that a parent command let pass and that belongs to no command; empty if there is
+// none.
+func strayFlag(cmd *cobra.Command) string {
+	for word := range strings.SplitSeq(cmd.Root().Annotations[lineAnnotation], "\x00") {
+		name, _, _ := strings.Cut(strings.TrimLeft(word, "-"), "=")
+		switch {
+		case strings.HasPrefix(word, "--") && name != "" && cmd.Flags().Lookup(name) == nil,
+			len(word) > 1 && word[0] == '-' && word[1] != '-' && cmd.Flags().ShorthandLookup(word[1:2]) == nil:
+			return word
+		}
+	}
+	return ""
 }
 
 // unknownCommand says what was probably meant, else what there is.

@@ -30,7 +30,8 @@ func (d *Demo) step(ctx context.Context, name string) context.Context {
 	return correlation.With(ctx, ids)
 }
 
-// retry calls until the stack answers: it may be down for a while, since it may be killed and started under the demo.
+// retry calls until the stack answers: it may be down for a while, since it may be killed and started under the demo. One that
+// never answered is not there.
 func retry[T any](ctx context.Context, d *Demo, what string, call func(context.Context) (T, error)) (T, error) {
 	started := d.clock.Now()
 	told := false
@@ -38,7 +39,8 @@ func retry[T any](ctx context.Context, d *Demo, what string, call func(context.C
 		attempt, cancel := context.WithTimeout(ctx, callDeadline)
 		result, err := call(attempt)
 		cancel()
-		if err == nil || !passing(err) || ctx.Err() != nil {
+		if err == nil || !passing(err) || !d.answered || ctx.Err() != nil {
+			d.answered = d.answered || err == nil
 			if err != nil {
 				return result, fmt.Errorf("%s: %w", what, err)
 			}

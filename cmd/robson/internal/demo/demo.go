@@ -39,17 +39,19 @@ type Demo struct {
 	clock clock.Clock
 	run   uuid.UUID
 
-	setup     commandv1.SetupServiceClient
-	trading   commandv1.TradingServiceClient
-	monitor   commandv1.MonitorServiceClient
-	log       eventlogv1.ReadServiceClient
-	state     projectorv1.StateServiceClient
-	audit     projectorv1.AuditServiceClient
-	paper     connectorv1.PaperServiceClient
-	venue     connectorv1.MarketServiceClient
-	source    source
-	world     world
-	counts    counts
+	setup   commandv1.SetupServiceClient
+	trading commandv1.TradingServiceClient
+	monitor commandv1.MonitorServiceClient
+	log     eventlogv1.ReadServiceClient
+	state   projectorv1.StateServiceClient
+	audit   projectorv1.AuditServiceClient
+	paper   connectorv1.PaperServiceClient
+	venue   connectorv1.MarketServiceClient
+	source  source
+	world   world
+	counts  counts
+	// answered: the stack has answered before.
+	answered  bool
 	longTrace string
 }
 
