@@ -210,6 +210,8 @@ func filterOf(in *eventlogv1.EventFilter) (store.Filter, error) {
 		return store.Filter{}, fault.InvalidField("filter.descendants", "needs command_id, whose events they follow from")
 	case p.count == 0:
 		return store.Filter{}, fault.InvalidField("filter", "must have at least one condition")
+	case !f.Since.IsZero() && !f.Until.IsZero() && !f.Since.Before(f.Until):
+		return store.Filter{}, fault.InvalidField("filter.until", "must be after filter.since: it is the first moment that is left out")
 	}
 	return f, nil
 }

@@ -213,6 +213,11 @@ func TestRead_refusals(t *testing.T) {
 			_, err := client.QueryEvents(ctx, &eventlogv1.QueryEventsRequest{Filter: &eventlogv1.EventFilter{Descendants: true, TraceId: uuid.NewString()}})
 			return err
 		},
+		"filter.until": func() error {
+			at := timestamppb.Now()
+			_, err := client.QueryEvents(ctx, &eventlogv1.QueryEventsRequest{Filter: &eventlogv1.EventFilter{Since: at, Until: at}})
+			return err
+		},
 		"filter.event_types[1]": func() error {
 			_, err := client.QueryEvents(ctx, &eventlogv1.QueryEventsRequest{Filter: &eventlogv1.EventFilter{EventTypes: []string{"ORDER_ACKED", "ORDER_ACKD"}}})
 			return err
