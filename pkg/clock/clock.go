@@ -14,6 +14,8 @@ type Clock interface {
 	NewTimer(d time.Duration) Timer
 	// NewTicker fires every d, dropping ticks for slow readers.
 	NewTicker(d time.Duration) Ticker
+	// AfterFunc calls f after d in a goroutine of its own, unless stop is called before.
+	AfterFunc(d time.Duration, f func()) (stop func())
 }
 
 // Timer fires once.
@@ -52,6 +54,10 @@ type system struct{}
 func (system) Now() time.Time                   { return time.Now() }
 func (system) NewTimer(d time.Duration) Timer   { return systemTimer{time.NewTimer(d)} }
 func (system) NewTicker(d time.Duration) Ticker { return systemTicker{time.NewTicker(d)} }
+func (system) AfterFunc(d time.Duration, f func()) func() {
+	timer := time.AfterFunc(d, f)
+	return func() { timer.Stop() }
+}
 
 type systemTimer struct{ t *time.Timer }
 

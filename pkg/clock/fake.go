@@ -31,6 +31,9 @@ func (f *Fake) Advance(d time.Duration) {
 	var rest []*fakeWaiter
 	for _, w := range f.waiters {
 		for w.active && !w.at.After(f.now) {
+			if w.f != nil {
+				go w.f()
+			}
 			select {
 			case w.c <- w.at:
 			default: // a slow reader loses ticks, as with the real clock
@@ -68,6 +71,15 @@ func (f *Fake) NewTimer(d time.Duration) Timer { return f.add(d, 0) }
 // NewTicker fires each time the clock has been moved on by d.
 func (f *Fake) NewTicker(d time.Duration) Ticker { return fakeTicker{f.add(d, d)} }
 
+// AfterFunc calls do when the clock has been moved on by d.
+func (f *Fake) AfterFunc(d time.Duration, do func()) (stop func()) {
+	w := f.add(d, 0)
+	f.mu.Lock()
+	w.f = do
+	f.mu.Unlock()
+	return func() { w.Stop() }
+}
+
 func (f *Fake) add(d, every time.Duration) *fakeWaiter {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -88,6 +100,7 @@ type fakeWaiter struct {
 	at     time.Time
 	every  time.Duration
 	c      chan time.Time
+	f      func()
 	active bool
 }
 

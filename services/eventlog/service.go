@@ -85,7 +85,7 @@ func Run(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) 
 	if err != nil {
 		return err
 	}
-	committer, err := commit.New(log, cfg.Commit)
+	committer, err := commit.New(clk, log, cfg.Commit)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/robson/robson/pkg/clock"
 	"github.com/robson/robson/pkg/fault"
 	"github.com/robson/robson/services/eventlog/internal/intake"
 	"github.com/robson/robson/services/eventlog/internal/store"
@@ -28,12 +29,12 @@ type Committer struct {
 }
 
 // New makes a committer; it takes appends once Start was called.
-func New(log Log, cfg Config) (*Committer, error) {
+func New(clk clock.Clock, log Log, cfg Config) (*Committer, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	return &Committer{log: log, cfg: cfg, queue: newQueue(cfg), lanes: make(chan struct{}, cfg.LanesMax)}, nil
+	return &Committer{log: log, cfg: cfg, queue: newQueue(clk, cfg), lanes: make(chan struct{}, cfg.LanesMax)}, nil
 }
 
 // Start begins to take appends in. Transactions outlive ctx's end: Stop ends them.
@@ -97,12 +98,12 @@ func failed(n int, err error) []store.Result {
 
 // work takes batches until the queue is closed and empty.
 func (c *Committer) work(ctx context.Context) {
-	size := 0
+	var b *batch
 	for {
-		var batch []entry
-		if batch, size = c.queue.take(size); batch == nil {
+		if b = c.queue.take(b); b == nil {
 			return
 		}
+		batch := b.entries
 		results := c.log.Append(ctx, requestsOf(batch), false)
 		c.queue.answer(batch, results, c.setAside(ctx, batch, results))
 	}

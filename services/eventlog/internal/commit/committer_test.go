@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/robson/robson/pkg/clock"
 	"github.com/robson/robson/pkg/event"
 	"github.com/robson/robson/pkg/fault"
 	"github.com/robson/robson/pkg/projection/projectiontest"
@@ -66,7 +67,7 @@ func (f *fakeLog) open() { close(f.letGo) }
 
 func start(t *testing.T, log commit.Log, cfg commit.Config) *commit.Committer {
 	t.Helper()
-	c, err := commit.New(log, cfg)
+	c, err := commit.New(clock.System(), log, cfg)
 	require.NoError(t, err)
 	c.Start(t.Context())
 	return c
@@ -275,6 +276,57 @@ func TestCommitter_begins_beside_a_short_one_when_it_is_worth_it(t *testing.T) {
 	c.Stop()
 }
 
+// TestCommitter_slow_ones_hold_up_nobody has another tenant's append wait for a transaction that hangs: for a while only.
+func TestCommitter_slow_ones_hold_up_nobody(t *testing.T) {
+	t.Parallel()
+	log, clk := newFakeLog(), clock.NewFake(projectiontest.Start)
+	c, err := commit.New(clk, log, commit.Config{WorkersMax: 3})
+	require.NoError(t, err)
+	c.Start(t.Context())
+	hangs := send(t.Context(), c, request(t, tenants[0], "hangs"))
+	<-log.begun
+	second := send(t.Context(), c, request(t, tenants[1], "second"))
+	require.Eventually(t, func() bool { return c.Waiting() == 1 }, waitMax, waitStep)
+	clk.Advance(10 * time.Millisecond)
+	require.Len(t, <-log.begun, 1)
+	clk.Advance(10 * time.Millisecond)
+	third := send(t.Context(), c, request(t, tenants[2], "third"))
+	require.Len(t, <-log.begun, 1, "what has taken long does not count any more")
+	log.open()
+	for _, answered := range []<-chan []store.Result{hangs, second, third} {
+		require.NoError(t, (<-answered)[0].Err)
+	}
+	c.Stop()
+}
+
+// TestCommitter_Stop_ends_where_the_busy_have_gone stops it while a tenant's log is held by somebody else, and the tenant's
+// senders leave.
+func TestCommitter_Stop_ends_where_the_busy_have_gone(t *testing.T) {
+	t.Parallel()
+	for range 100 {
+		log := newFakeLog()
+		log.busy[tenants[0]] = true
+		c := start(t, log, commit.Config{WorkersMax: 1})
+		gone, leave := context.WithCancel(t.Context())
+		left := send(gone, c, request(t, tenants[0], "gone"))
+		<-log.begun
+		leave()
+		<-left
+		stopped := make(chan struct{})
+		go func() {
+			c.Stop()
+			close(stopped)
+		}()
+		log.open()
+		close(log.free)
+		select {
+		case <-stopped:
+		case <-time.After(waitMax):
+			require.Fail(t, "it does not stop")
+		}
+	}
+}
+
 // TestCommitter_goes_on_where_all_have_gone has nothing left of what waited, and then something more.
 func TestCommitter_goes_on_where_all_have_gone(t *testing.T) {
 	t.Parallel()
@@ -343,7 +395,7 @@ func TestCommitter_Stop_takes_in_what_waits(t *testing.T) {
 func TestNew_refuses_limits_that_are_none(t *testing.T) {
 	t.Parallel()
 	for _, cfg := range []commit.Config{{WorkersMax: -1}, {QueueMax: -1}, {RetryAfter: -1}} {
-		_, err := commit.New(newFakeLog(), cfg)
+		_, err := commit.New(clock.System(), newFakeLog(), cfg)
 		require.Error(t, err)
 	}
 }

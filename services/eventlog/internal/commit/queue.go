@@ -3,9 +3,11 @@ package commit
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/robson/robson/pkg/clock"
 	"github.com/robson/robson/pkg/fault"
 	"github.com/robson/robson/services/eventlog/internal/intake"
 	"github.com/robson/robson/services/eventlog/internal/store"
@@ -35,7 +37,8 @@ type tenantQueue struct {
 
 // queue is all that waits. Its methods are safe for concurrent use.
 type queue struct {
-	cfg Config
+	clock clock.Clock
+	cfg   Config
 
 	mu      sync.Mutex
 	wake    *sync.Cond
@@ -45,13 +48,13 @@ type queue struct {
 	waiting int
 	// running counts the appends that were taken and have no result yet.
 	running int
-	// waitingEvents are the events of those that wait, workedOn those of the batches that workers have.
+	// waitingEvents are the events of those that wait, workedOn those of the batches that workers have begun a short while ago.
 	waitingEvents, workedOn int
 	closed                  bool
 }
 
-func newQueue(cfg Config) *queue {
-	q := &queue{cfg: cfg, tenants: map[uuid.UUID]*tenantQueue{}}
+func newQueue(clk clock.Clock, cfg Config) *queue {
+	q := &queue{clock: clk, cfg: cfg, tenants: map[uuid.UUID]*tenantQueue{}}
 	q.wake = sync.NewCond(&q.mu)
 	return q
 }
@@ -97,6 +100,19 @@ func (q *queue) offer(t *tenantQueue) {
 	q.ready = append(q.ready, t)
 }
 
+// batch is what a worker has taken.
+type batch struct {
+	entries []entry
+	// fresh are its events while it counts as under way; 0 from then on.
+	fresh int
+	// age ends the timer that makes it no longer count.
+	age func()
+}
+
+// patience is how long a batch keeps another from beginning beside it: most are over by then, and what waits for a lock, a
+// connection or a peer that hangs must hold up nobody else.
+const patience = 10 * time.Millisecond
+
 // worth says whether there is something for a transaction. While a short one is under way another begins once twice as
 // many events wait as are in it: more of them then share what a transaction costs for itself, and it is soon over in any case.
 func (q *queue) worth() bool {
@@ -111,30 +127,51 @@ func (q *queue) wakeOne() {
 	}
 }
 
-// take waits for appends and gives the next batch, with its number of events; nil once the queue is closed and empty. done
-// is the number of events of the worker's last one, which is over.
-func (q *queue) take(done int) (batch []entry, size int) {
+// take waits for appends and gives the next batch; nil once the queue is closed and empty. done is the worker's last one,
+// which is over.
+func (q *queue) take(done *batch) *batch {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.workedOn -= done
+	if done != nil {
+		done.age()
+		q.forget(done)
+	}
 	for {
 		for !q.worth() {
 			if q.closed && q.waiting == 0 {
-				return nil, 0
+				return nil
 			}
 			q.wake.Wait()
 		}
 		// All who waited may have gone: there is nothing to do then, and more to wait for.
-		if batch, size = q.fill(); len(batch) > 0 {
-			q.workedOn += size
-			q.wakeOne()
-			return batch, size
+		entries, size := q.fill()
+		if len(entries) == 0 {
+			continue
 		}
+		b := &batch{entries: entries, fresh: size}
+		b.age = q.clock.AfterFunc(patience, func() { q.grow(b) })
+		q.workedOn += size
+		q.wakeOne()
+		return b
 	}
 }
 
+// forget has a batch no longer count as under way.
+func (q *queue) forget(b *batch) {
+	q.workedOn -= b.fresh
+	b.fresh = 0
+}
+
+// grow is told that a batch takes long.
+func (q *queue) grow(b *batch) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.forget(b)
+	q.wakeOne()
+}
+
 // fill takes a batch from the ready tenants, with its number of events.
-func (q *queue) fill() (batch []entry, size int) {
+func (q *queue) fill() (entries []entry, size int) {
 	left := q.cfg.BatchEventsMax
 	for len(q.ready) > 0 && left > 0 {
 		// What is left is shared by those who wait; a share that is not used is the next one's.
@@ -146,9 +183,9 @@ func (q *queue) fill() (batch []entry, size int) {
 			q.release(t)
 			continue
 		}
-		batch, left, size = append(batch, taken...), left-events, size+events
+		entries, left, size = append(entries, taken...), left-events, size+events
 	}
-	return batch, size
+	return entries, size
 }
 
 // cut takes from a tenant's queue what fits in so many events, one append at the least, leaving out those whose senders
@@ -181,6 +218,7 @@ func (q *queue) takeAlone(t *tenantQueue) []entry {
 	taken, _ := q.cut(t, q.cfg.BatchEventsMax)
 	if len(taken) == 0 {
 		q.release(t)
+		q.wake.Broadcast() // nothing may be left to wait for, or this tenant's next appends are there
 	}
 	return taken
 }
