@@ -10,6 +10,8 @@ import (
 	"net"
 	"sync"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/robson/robson/pkg/clock"
 	"github.com/robson/robson/pkg/identity"
 	"github.com/robson/robson/pkg/postgres"
@@ -24,8 +26,12 @@ import (
 // Name is the service's, in tokens, metrics and pg_stat_activity.
 const Name = "eventlog"
 
-// databaseConnsMax bounds the connections where the configuration does not.
-const databaseConnsMax = 32
+const (
+	// databaseConnsMax bounds the connections where the configuration does not.
+	databaseConnsMax = 32
+	// databaseReadsShare of them are for reads: three eighths.
+	databaseReadsShare, databaseShares = 3, 8
+)
 
 // The named choices of the service's parts; the zero value of each works.
 type (
@@ -68,13 +74,13 @@ func Run(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) 
 	if err != nil {
 		return err
 	}
-	database := cfg.Database.ForService(Name, databaseConnsMax)
-	database.ByIndex, database.PlanOnce = true, true
-	pool, err := postgres.New(ctx, database)
+	pool, reads, err := pools(ctx, cfg.Database)
 	if err != nil {
 		return err
 	}
+	defer reads.Close()
 	defer pool.Close()
+	cfg.Store.ReadPool = reads
 	var hub *subscription.Hub
 	cfg.Store.OnCommit = func(c store.Committed) { hub.Committed(c.Tenant, c.Records) }
 	log, err := store.New(clk, pool, cfg.Store)
@@ -107,4 +113,22 @@ func Run(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) 
 	defer committer.Stop()
 	logger.InfoContext(ctx, "eventlog serves", "address", cfg.Listener.Addr().String())
 	return rpcs.Serve(ctx, cfg.Listener)
+}
+
+// pools opens the connections of appends, whose statements have one good plan each, and those of reads, whose questions are
+// planned for what is asked.
+func pools(ctx context.Context, database postgres.Config) (appends, reads *pgxpool.Pool, err error) {
+	database = database.ForService(Name, databaseConnsMax)
+	database.ByIndex = true
+	reading := database
+	reading.ConnsMax = max(database.ConnsMax*databaseReadsShare/databaseShares, 1)
+	database.ConnsMax, database.PlanOnce = max(database.ConnsMax-reading.ConnsMax, 1), true
+	if appends, err = postgres.New(ctx, database); err != nil {
+		return nil, nil, err
+	}
+	if reads, err = postgres.New(ctx, reading); err != nil {
+		appends.Close()
+		return nil, nil, err
+	}
+	return appends, reads, nil
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -55,21 +56,39 @@ func (s *Store) Append(ctx context.Context, requests []*intake.Request, wait boo
 
 // busyTenants are the jobs that were left out, by tenant.
 func busyTenants(jobs []job) [][]job {
-	var busy [][]job
+	return byTenant(slices.DeleteFunc(slices.Clone(jobs), func(j job) bool { return !j.result.Busy }))
+}
+
+// byTenant puts those of a tenant together, in their order.
+func byTenant(jobs []job) [][]job {
+	var parts [][]job
 	at := map[uuid.UUID]int{}
 	for _, j := range jobs {
-		if !j.result.Busy {
-			continue
-		}
 		i, known := at[j.request.Tenant]
 		if !known {
-			i = len(busy)
+			i = len(parts)
 			at[j.request.Tenant] = i
-			busy = append(busy, nil)
+			parts = append(parts, nil)
 		}
-		busy[i] = append(busy[i], j)
+		parts[i] = append(parts[i], j)
 	}
-	return busy
+	return parts
+}
+
+// leaveOut takes in the jobs of those tenants whose heads can be locked, each by a transaction of its own, and leaves the others
+// out.
+func (s *Store) leaveOut(ctx context.Context, jobs []job) {
+	parts := byTenant(jobs)
+	if len(parts) > 1 {
+		s.metrics.split(ctx)
+		for _, part := range parts {
+			s.run(ctx, part, false)
+		}
+		return
+	}
+	for _, j := range jobs {
+		*j.result = Result{Busy: true}
+	}
 }
 
 // run takes jobs in by one transaction. Those of tenants that somebody else is at are left out, unless it is to wait.
@@ -78,6 +97,8 @@ func (s *Store) run(ctx context.Context, jobs []job, wait bool) {
 	switch {
 	case err == nil:
 		b.settle()
+	case !wait && fault.ReasonOf(err) == postgres.ReasonLockTimeout:
+		s.leaveOut(ctx, jobs)
 	case len(jobs) > 1 && isCulprit(err):
 		s.metrics.split(ctx)
 		half := len(jobs) / 2

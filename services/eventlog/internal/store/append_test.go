@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/robson/robson/pkg/fault"
+	"github.com/robson/robson/pkg/postgres"
 	"github.com/robson/robson/pkg/projection/projectiontest"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	"github.com/robson/robson/services/eventlog/internal/intake"
@@ -373,6 +375,59 @@ func TestNew_refusals(t *testing.T) {
 		_, err := store.New(nil, nil, cfg)
 		require.ErrorContains(t, err, name)
 	}
+}
+
+// TestStore_Append_leaves_out_whose_head_is_held has somebody work on a log by its head alone: the others of the batch are taken in
+// at once, and the log's own wait for it.
+func TestStore_Append_leaves_out_whose_head_is_held(t *testing.T) {
+	t.Parallel()
+	b := setup(t, store.Config{})
+	held, free := begun(t, b.Store), begun(t, b.Store)
+	tx, err := b.super.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), "select from tenant_log where tenant_id = $1 for update", held.TenantID)
+	require.NoError(t, err)
+	requests := []*intake.Request{
+		requestOf(t, b.Store, held.Next(sample(held, "one", "1"))), requestOf(t, b.Store, free.Next(sample(free, "one", "1"))),
+		requestOf(t, b.Store, held.Next(sample(held, "two", "1"))),
+	}
+	results := b.Append(t.Context(), requests, false)
+	require.True(t, results[0].Busy)
+	require.NoError(t, results[1].Err)
+	require.False(t, results[1].Busy)
+	require.True(t, results[2].Busy)
+
+	waited := make(chan []store.Result, 1)
+	go func() { waited <- b.Append(t.Context(), []*intake.Request{requests[0], requests[2]}, true) }()
+	require.NoError(t, tx.Rollback(t.Context()))
+	for _, result := range <-waited {
+		require.NoError(t, result.Err)
+	}
+	b.requireWhole(t, held.TenantID)
+	b.requireWhole(t, free.TenantID)
+}
+
+// TestStore_reads_take_no_connection_from_appends has every connection for reads taken.
+func TestStore_reads_take_no_connection_from_appends(t *testing.T) {
+	t.Parallel()
+	b := setup(t, store.Config{})
+	log := begun(t, b.Store)
+	cfg := b.db.Config(role)
+	cfg.ConnsMax = 1
+	reads, err := postgres.New(t.Context(), cfg)
+	require.NoError(t, err)
+	t.Cleanup(reads.Close)
+	s := open(t, b.db, store.Config{ReadPool: reads})
+	conn, err := reads.Acquire(t.Context())
+	require.NoError(t, err)
+	mustAppend(t, s, requestOf(t, s, log.Next(sample(log, "one", "1"))))
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err = s.Head(ctx, log.TenantID)
+	require.Error(t, err, "there is no connection for it")
+	conn.Release()
+	_, err = s.Head(t.Context(), log.TenantID)
+	require.NoError(t, err)
 }
 
 func BenchmarkStore_Append(b *testing.B) {

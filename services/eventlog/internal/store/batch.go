@@ -106,7 +106,11 @@ func (b *batch) open(ctx context.Context, p *postgres.Pipeline) error {
 		ids[i], names[i] = t.id, t.id.String()
 	}
 	b.lock(queue, strings.Join(names, ","))
-	headsLock.queue(queue, ids).Query(b.scanHeads)
+	heads := &headsTryLock
+	if b.wait {
+		heads = &headsLock
+	}
+	heads.queue(queue, ids).Query(b.scanHeads)
 	var streams, receipts pairs
 	wanted := newWants()
 	for _, t := range b.tenants {

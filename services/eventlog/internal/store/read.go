@@ -42,7 +42,7 @@ func (h *Head) scan(row pgx.Row) error {
 // readSnapshot runs the queries that queue adds, and one for the head, in one snapshot that shows this tenant alone.
 func (s *Store) readSnapshot(ctx context.Context, tenant uuid.UUID, queue func(*pgx.Batch)) (Head, error) {
 	var head Head
-	err := postgres.Snapshot(ctx, s.pool, func(b *pgx.Batch) {
+	err := postgres.Snapshot(ctx, s.reads, func(b *pgx.Batch) {
 		b.Queue(tenantsChoose, tenant.String())
 		b.Queue(headRead, tenant).QueryRow(head.scan)
 		if queue != nil {

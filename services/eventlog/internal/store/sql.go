@@ -22,18 +22,23 @@ from event_log
 where tenant_id = $1 and position = $2 and ingested_at = $3`
 )
 
-// The row is locked too, so that whoever works on a log by its head alone keeps appends out.
-var headsLock = statement{
-	one: `-- name: HeadLock
+// The row is locked too, so that whoever works on a log by its head alone keeps appends out. Where several tenants are together
+// none waits for another's: that they cannot be locked at once is told at once.
+var headsLock, headsTryLock = headLocks(""), headLocks(" nowait")
+
+func headLocks(orElse string) statement {
+	return statement{
+		one: `-- name: HeadLock
 select tenant_id, last_position, last_event_id, last_ingested_at, last_hash, generation, rules_version
 from tenant_log
 where tenant_id = $1
-for no key update`,
-	many: `-- name: HeadsLock
+for no key update` + orElse,
+		many: `-- name: HeadsLock
 select tenant_id, last_position, last_event_id, last_ingested_at, last_hash, generation, rules_version
 from tenant_log
 where tenant_id = any($1)
-for no key update`,
+for no key update` + orElse,
+	}
 }
 
 var streamsGet = statement{

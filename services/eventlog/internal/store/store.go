@@ -32,6 +32,9 @@ type Config struct {
 	OnCommit func(Committed)
 	// Reads bound reads.
 	Reads ReadLimits
+	// ReadPool serves reads and verifications, so that however many there are they take no connection from appends; nil: the
+	// appends' own. The caller closes it.
+	ReadPool *pgxpool.Pool
 	// Verify bounds verifications of logs.
 	Verify VerifyLimits
 	// PartitionsAhead is how many months after this one have a partition made; default 3.
@@ -94,6 +97,8 @@ func (c Config) withDefaults() (Config, error) {
 type Store struct {
 	clock clock.Clock
 	pool  *pgxpool.Pool
+	// reads is what reads go by.
+	reads *pgxpool.Pool
 	cfg   Config
 
 	caches  *caches
@@ -108,7 +113,11 @@ func New(clk clock.Clock, pool *pgxpool.Pool, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{clock: clk, pool: pool, cfg: cfg, caches: newCaches(cfg.CacheTenantRowsMax, cfg.CacheRowsMax), metrics: newMetrics()}, nil
+	reads := cfg.ReadPool
+	if reads == nil {
+		reads = pool
+	}
+	return &Store{clock: clk, pool: pool, reads: reads, cfg: cfg, caches: newCaches(cfg.CacheTenantRowsMax, cfg.CacheRowsMax), metrics: newMetrics()}, nil
 }
 
 // Limits are what appends are held to.

@@ -126,7 +126,7 @@ func (s *Store) Verify(ctx context.Context, tenant uuid.UUID, p VerifyParams) (V
 	p.Known = slices.SortedFunc(slices.Values(p.Known), func(a, b audit.Known) int { return int(min(max(a.Position-b.Position, -1), 1)) })
 	v := &verification{store: s, limits: s.cfg.Verify, tenant: tenant, params: p, seed: maphash.MakeSeed()}
 	var verdict Verdict
-	err = postgres.InTx(ctx, s.pool, verifyTx, func(ctx context.Context, tx pgx.Tx) error {
+	err = postgres.InTx(ctx, s.reads, verifyTx, func(ctx context.Context, tx pgx.Tx) error {
 		var err error
 		verdict, err = v.run(ctx, tx)
 		return err

@@ -137,7 +137,7 @@ func (p *pass) run(ctx context.Context, tx pgx.Tx) error {
 	working.Go(func() { _ = work(tx) }) // It has failed the context.
 	for range p.limits.Workers - 1 {
 		working.Go(func() {
-			conn, err := p.store.pool.Acquire(joining)
+			conn, err := p.store.reads.Acquire(joining)
 			if err != nil {
 				return // The worker on tx does it all.
 			}
