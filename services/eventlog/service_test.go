@@ -17,7 +17,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -380,4 +382,44 @@ func TestRun_stream(t *testing.T) {
 	require.Contains(t, answers[count].GetError().GetMessage(), "stream_key")
 	require.Contains(t, answers[count+1].GetError().GetMessage(), "command_id")
 	require.True(t, answers[count+2].GetReceipt().GetDuplicate())
+}
+
+// TestRun_stream_ends_under_load stops a replica whose sender never pauses: what was taken is answered, and then the sender is
+// told to go to another.
+func TestRun_stream_ends_under_load(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.begin(t)
+	listener := listen(t)
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	defer stop()
+	ran := make(chan error, 1)
+	go func() {
+		ran <- eventlog.Run(ctx, testkit.Logger(t), clock.System(), eventlog.Config{Listener: listener, TokenFile: s.tokens, Database: postgres.Config{URL: s.db.URL()}})
+	}()
+	stream, err := eventlogv1.NewAppendServiceClient(dialTo(t, listener.Addr().String(), "connector", s.tenant)).AppendStream(t.Context())
+	require.NoError(t, err)
+	log, sent := projectiontest.NewLog(), make(chan struct{})
+	appends := make([]*eventlogv1.AppendStreamRequest, 20_000)
+	for i := range appends {
+		appends[i] = &eventlogv1.AppendStreamRequest{Tag: uint64(i), Append: ofFact(t, log.Sample(uuid.NewString(), "USDT", "1"))}
+	}
+	go func() {
+		defer close(sent)
+		for _, in := range appends {
+			if stream.Send(in) != nil {
+				return
+			}
+		}
+	}()
+	for answers := 1; err == nil; answers++ {
+		if answers == 500 {
+			stop()
+		}
+		_, err = stream.Recv()
+	}
+	require.Equal(t, codes.Unavailable, status.Code(err), "%v", err)
+	require.ErrorContains(t, err, "this replica takes no more appends")
+	require.NoError(t, <-ran)
+	<-sent
 }

@@ -39,12 +39,17 @@ func (a *Append) AppendStream(stream appendStream) error {
 				return fault.Wrap(err, fault.Unavailable, "CONNECTION_LOST", "answer an append of a stream")
 			}
 			<-w.places
-		case end = <-w.read:
-			open = false
+		case err := <-w.read:
+			if open {
+				open, end = false, err
+			}
 		case <-stopping:
-			// What is under way is answered; the rest finds another replica.
-			end = fault.New(fault.Unavailable, "STOPPING", "this replica takes no more appends").WithRetryAfter(stoppingRetryAfter)
-			open, stopping = false, nil
+			stopping = nil
+			if open {
+				// What is under way is answered; the rest finds another replica.
+				open = false
+				end = fault.New(fault.Unavailable, "STOPPING", "this replica takes no more appends").WithRetryAfter(stoppingRetryAfter)
+			}
 		case <-ctx.Done():
 			return context.Cause(ctx) //nolint:wrapcheck // the sender has gone.
 		}
@@ -68,7 +73,8 @@ type tagged struct {
 	result store.Result
 }
 
-// readAll takes appends from the stream until the sender closes its side.
+// readAll takes appends from the stream until the sender closes its side, or this process stops: what it then sends has no
+// answer, and is sent again to another.
 func (a *Append) readAll(ctx context.Context, stream appendStream, w *window) error {
 	for {
 		in := &eventlogv1.AppendStreamRequest{}
@@ -80,7 +86,14 @@ func (a *Append) readAll(ctx context.Context, stream appendStream, w *window) er
 			return err //nolint:wrapcheck // the interceptor says what it is.
 		}
 		select {
+		case <-a.stopping:
+			return nil
+		default:
+		}
+		select {
 		case w.places <- struct{}{}:
+		case <-a.stopping:
+			return nil
 		case <-ctx.Done():
 			return nil
 		}
