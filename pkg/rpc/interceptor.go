@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"buf.build/go/protovalidate"
@@ -51,6 +52,10 @@ func (c *chain) unary(ctx context.Context, request any, info *grpc.UnaryServerIn
 	return handler(ctx, request)
 }
 
+// admittedFor is how long a stream goes on before its caller is admitted anew: a token that is taken out ends the streams that
+// began with it.
+const admittedFor = 2 * time.Second
+
 // stream is the chain for streams. Each message is validated; a stream has no deadline but its caller's.
 func (c *chain) stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
 	ctx := stream.Context()
@@ -65,7 +70,9 @@ func (c *chain) stream(server any, stream grpc.ServerStream, info *grpc.StreamSe
 	if err != nil {
 		return err
 	}
-	return handler(server, &validStream{ServerStream: stream, ctx: ctx, validator: c.validator})
+	s := &validStream{ServerStream: stream, ctx: ctx, chain: c, info: info}
+	s.admitted.Store(started.UnixNano())
+	return handler(server, s)
 }
 
 // enter reads the ids, tells them in the reply's header, and admits the caller.
@@ -140,8 +147,11 @@ func (c *chain) finish(ctx context.Context, method string, started time.Time, er
 // validStream validates what comes in and carries the admitted context.
 type validStream struct {
 	grpc.ServerStream
-	ctx       context.Context //nolint:containedctx // this is how gRPC hands a stream its context
-	validator protovalidate.Validator
+	ctx   context.Context //nolint:containedctx // this is how gRPC hands a stream its context
+	chain *chain
+	info  *grpc.StreamServerInfo
+	// admitted is when the caller was last admitted, in nanoseconds since 1970.
+	admitted atomic.Int64
 }
 
 // Context is the admitted context.
@@ -152,5 +162,29 @@ func (s *validStream) RecvMsg(m any) error {
 	if err := s.ServerStream.RecvMsg(m); err != nil {
 		return err
 	}
-	return validate(s.validator, m)
+	if err := s.stillAdmitted(); err != nil {
+		return err
+	}
+	return validate(s.chain.validator, m)
+}
+
+// SendMsg sends a message. Where the caller sends too, what it sends is where it is admitted anew: answers to what was taken
+// still go out.
+func (s *validStream) SendMsg(m any) error {
+	if !s.info.IsClientStream {
+		if err := s.stillAdmitted(); err != nil {
+			return err
+		}
+	}
+	return s.ServerStream.SendMsg(m)
+}
+
+// stillAdmitted admits the caller anew, from time to time.
+func (s *validStream) stillAdmitted() error {
+	now, last := s.chain.clock.Now().UnixNano(), s.admitted.Load()
+	if now-last < int64(admittedFor) || !s.admitted.CompareAndSwap(last, now) {
+		return nil
+	}
+	_, err := s.chain.access.admit(s.ServerStream.Context(), s.info.FullMethod, s.chain.auth)
+	return err
 }

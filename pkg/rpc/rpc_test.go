@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"regexp"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -77,9 +78,15 @@ func (r *reader) Subscribe(_ *eventlogv1.SubscribeRequest, stream grpc.ServerStr
 }
 
 // serve starts a server and gives a way to dial it.
-func serve(t *testing.T, r *reader) func(token string) eventlogv1.ReadServiceClient {
+func serve(t *testing.T, r eventlogv1.ReadServiceServer) func(token string) eventlogv1.ReadServiceClient {
 	t.Helper()
-	server, err := rpc.NewServer(slog.New(slog.DiscardHandler), clock.System(), tokens{}, rpc.ServerConfig{})
+	return serveBy(t, clock.System(), tokens{}, r)
+}
+
+// serveBy is serve by a clock and tokens of the test's own.
+func serveBy(t *testing.T, clk clock.Clock, auth rpc.Authenticator, r eventlogv1.ReadServiceServer) func(token string) eventlogv1.ReadServiceClient {
+	t.Helper()
+	server, err := rpc.NewServer(slog.New(slog.DiscardHandler), clk, auth, rpc.ServerConfig{})
 	require.NoError(t, err)
 	eventlogv1.RegisterReadServiceServer(server, r)
 	listener := bufconn.Listen(1 << 16)
@@ -226,6 +233,52 @@ func TestServer_streams(t *testing.T) {
 	_, err = stream.Recv()
 	require.True(t, fault.Is(err, fault.Invalid))
 	require.ErrorContains(t, err, "stream_kinds[0]")
+}
+
+// revocable authenticates as tokens does, until all are taken out.
+type revocable struct {
+	tokens
+	revoked atomic.Bool
+}
+
+func (r *revocable) Authenticate(ctx context.Context, token string) (identity.Identity, error) {
+	if r.revoked.Load() {
+		token = ""
+	}
+	return r.tokens.Authenticate(ctx, token)
+}
+
+// ticker sends a message for each tick.
+type ticker struct {
+	eventlogv1.UnimplementedReadServiceServer
+	ticks chan struct{}
+}
+
+func (s *ticker) Subscribe(_ *eventlogv1.SubscribeRequest, stream grpc.ServerStreamingServer[eventlogv1.SubscribeResponse]) error {
+	for range s.ticks {
+		if err := stream.Send(&eventlogv1.SubscribeResponse{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TestServer_ends_streams_of_a_token_that_was_taken_out within the time that a stream goes on without being asked.
+func TestServer_ends_streams_of_a_token_that_was_taken_out(t *testing.T) {
+	t.Parallel()
+	clk, auth, r := clock.NewFake(time.Unix(1_800_000_000, 0)), &revocable{}, &ticker{ticks: make(chan struct{})}
+	stream, err := serveBy(t, clk, auth, r)("alice").Subscribe(t.Context(), &eventlogv1.SubscribeRequest{})
+	require.NoError(t, err)
+	for range 3 {
+		r.ticks <- struct{}{}
+		_, err = stream.Recv()
+		require.NoError(t, err)
+		clk.Advance(3 * time.Second)
+	}
+	auth.revoked.Store(true)
+	r.ticks <- struct{}{}
+	_, err = stream.Recv()
+	require.True(t, fault.Is(err, fault.Unauthenticated), "%v", err)
 }
 
 func TestServer_serves_health_without_a_token(t *testing.T) {
