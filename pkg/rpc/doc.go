@@ -7,7 +7,7 @@
 //	recovery      a panic becomes INTERNAL and is logged; the process lives
 //	faults        kinds become codes with standard details; the chain is logged once; unknown errors show no text
 //	correlation   the four ids are read, or made, and told in the reply's header
-//	identity      token, permission, tenant; an RPC whose contract declares no access is refused
+//	identity      token, permission, tenant, for a stream again every two seconds; an RPC whose contract declares no access is refused
 //	deadline      a call without one gets one; one with too little left is refused
 //	validation    the contract's rules; each violation names its field
 package rpc
