@@ -28,7 +28,7 @@ const (
 var sizes = map[string]int{sizeHundredK: 100_000, sizeMillion: 1_000_000, sizeTenM: 10_000_000}
 
 // peersOnly is what runs beside peers unless -only says otherwise: what they are compared with.
-const peersOnly = "^(peer-.*|" + loadRawRow32 + "|" + loadUnary + "|" + loadHot + ")$"
+const peersOnly = "^(peer-.*|" + loadRawRow32 + "|" + loadUnary + "|" + loadHot + "|" + loadStream + ")$"
 
 // config is what a person chose.
 type config struct {

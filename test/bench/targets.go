@@ -42,6 +42,8 @@ var standardTargets = []target{
 	{name: "hot stream / one transaction a call", must: 4, aim: 4, value: ratio(loadHot, loadRawHot)},
 	{name: "unary / message-db, spread", must: 0.7, aim: 1, value: ratio(loadUnary, loadMessageSpread)},
 	{name: "unary / Emmett with inline projection", must: 4, aim: 4, value: ratio(loadUnary, loadEmmettInline)},
+	{name: "stream / message-db, spread", must: 0.7, aim: 1, value: ratio(loadStream, loadMessageSpread)},
+	{name: "stream / Emmett with inline projection", must: 4, aim: 4, value: ratio(loadStream, loadEmmettInline)},
 	{name: "hot stream / message-db, one hot stream", must: 10, aim: 10, value: ratio(loadHot, loadMessageHot)},
 	{name: "hot stream p99, ms", must: 20, aim: 12, atMost: true, value: p99(loadHot)},
 	{name: "batches of 100, events/s", must: 18000, aim: 30000, value: rate(loadBatch100)},
