@@ -180,7 +180,7 @@ func (b *bench) standard(ctx context.Context) error {
 		return err
 	}
 	s.ours = observer{conn: conn, servicePIDs: []int{s.service.pid()}, postgresPID: b.cluster.pid}
-	if s.cfg.only.MatchString(loadReplicas) {
+	if s.cfg.only.MatchString(loadReplicas) || s.cfg.only.MatchString(loadFollowOwn) || s.cfg.only.MatchString(loadFollowOther) {
 		if err := s.openReplicas(ctx, b); err != nil {
 			return err
 		}

@@ -27,6 +27,8 @@ const (
 	loadBatch100      = "batch-100"
 	loadAtomic100     = "append-100"
 	loadStream        = "stream"
+	loadFollowOwn     = "subscribe-own"
+	loadFollowOther   = "subscribe-other"
 
 	loadMessageHot    = "peer-message-db-hot"
 	loadMessageSpread = "peer-message-db-spread"
@@ -109,6 +111,11 @@ func (s *suite) robsonLoads() []*load {
 		s.closed(loadBatch100, "AppendBatch of 100", s.ours, s.batches(batchCallers, 100)),
 		s.closed(loadAtomic100, "one Append of 100 events", s.ours, s.atomic(batchCallers, 100)),
 		s.streams(batchCallers),
+	}
+	if len(s.replicas) > 1 {
+		all = append(all,
+			s.subscribed(loadFollowOwn, "100 subscribers at the replica that appends", s.replicas[0]),
+			s.subscribed(loadFollowOther, "100 subscribers at another replica", s.replicas[1]))
 	}
 	var chosen []*load
 	for _, l := range all {
