@@ -39,11 +39,11 @@ func retry[T any](ctx context.Context, d *Demo, what string, call func(context.C
 		attempt, cancel := context.WithTimeout(ctx, callDeadline)
 		result, err := call(attempt)
 		cancel()
-		if err == nil || !passing(err) || !d.answered || ctx.Err() != nil {
-			d.answered = d.answered || err == nil
+		if err == nil || !passing(err) || !d.answered.Load() || ctx.Err() != nil {
 			if err != nil {
 				return result, fmt.Errorf("%s: %w", what, err)
 			}
+			d.answered.Store(true)
 			return result, nil
 		}
 		if d.clock.Now().Sub(started) > outageMax {
@@ -53,7 +53,7 @@ func retry[T any](ctx context.Context, d *Demo, what string, call func(context.C
 			d.say("no answer (%s); asking again with the same command id", status.Code(err))
 			told = true
 		}
-		d.counts.retries++
+		d.counts.retries.Add(1)
 		if err := clock.Sleep(ctx, d.clock, retryPause); err != nil {
 			return result, err
 		}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -50,14 +51,16 @@ type Demo struct {
 	source  source
 	world   world
 	counts  counts
-	// answered: the stack has answered before.
-	answered  bool
+	// answered: the stack has answered before. Two commands of the race ask at the same time.
+	answered  atomic.Bool
 	longTrace string
 }
 
 // counts are what the report adds up.
 type counts struct {
-	commands, duplicates, conflicts, refused, retries int
+	commands, duplicates, conflicts, refused int
+	// retries are calls made again, by the race's too.
+	retries atomic.Int64
 }
 
 // New prepares a run.

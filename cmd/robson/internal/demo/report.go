@@ -151,7 +151,7 @@ func (d *Demo) showProof(p *proof) error {
 		d.say("  %5d  %s", byType[t], t)
 	}
 	d.say("by actor: cli %d, daemon %d, exchange %d, system %d", actors[eventv1.ActorType_ACTOR_TYPE_CLI], actors[eventv1.ActorType_ACTOR_TYPE_DAEMON], actors[eventv1.ActorType_ACTOR_TYPE_EXCHANGE], actors[eventv1.ActorType_ACTOR_TYPE_SYSTEM])
-	d.say("commands sent %d, duplicates recognised %d, decided anew after a conflict %d, refused by risk gates %d, calls repeated %d", d.counts.commands, d.counts.duplicates, d.counts.conflicts, d.counts.refused, d.counts.retries)
+	d.say("commands sent %d, duplicates recognised %d, decided anew after a conflict %d, refused by risk gates %d, calls repeated %d", d.counts.commands, d.counts.duplicates, d.counts.conflicts, d.counts.refused, d.counts.retries.Load())
 	d.say("hash chain: %d events, unbroken, ends with %s", p.position, p.chainHash)
 	if len(p.differences) > 0 {
 		d.say("tables and fold DIFFER:")
