@@ -98,14 +98,9 @@ func failed(n int, err error) []store.Result {
 
 // work takes batches until the queue is closed and empty.
 func (c *Committer) work(ctx context.Context) {
-	var b *batch
-	for {
-		if b = c.queue.take(b); b == nil {
-			return
-		}
-		batch := b.entries
-		results := c.log.Append(ctx, requestsOf(batch), false)
-		c.queue.answer(batch, results, c.setAside(ctx, batch, results))
+	for b := c.queue.take(nil); b != nil; b = c.queue.take(b) {
+		results := c.log.Append(ctx, requestsOf(b.entries), false)
+		c.queue.answer(b.entries, results, c.setAside(ctx, b.entries, results))
 	}
 }
 

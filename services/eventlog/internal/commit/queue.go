@@ -46,8 +46,6 @@ type queue struct {
 	// ready are the tenants that have appends and are in no batch, in the order in which they became so.
 	ready   []*tenantQueue
 	waiting int
-	// running counts the appends that were taken and have no result yet.
-	running int
 	// waitingEvents are the events of those that wait, workedOn those of the batches that workers have begun a short while ago.
 	waitingEvents, workedOn int
 	closed                  bool
@@ -105,8 +103,8 @@ type batch struct {
 	entries []entry
 	// fresh are its events while it counts as under way; 0 from then on.
 	fresh int
-	// age ends the timer that makes it no longer count.
-	age func()
+	// stopTimer ends the timer after which it no longer counts.
+	stopTimer func()
 }
 
 // patience is how long a batch keeps another from beginning beside it: most are over by then, and what waits for a lock, a
@@ -133,7 +131,7 @@ func (q *queue) take(done *batch) *batch {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if done != nil {
-		done.age()
+		done.stopTimer()
 		q.forget(done)
 	}
 	for {
@@ -149,7 +147,7 @@ func (q *queue) take(done *batch) *batch {
 			continue
 		}
 		b := &batch{entries: entries, fresh: size}
-		b.age = q.clock.AfterFunc(patience, func() { q.grow(b) })
+		b.stopTimer = q.clock.AfterFunc(patience, func() { q.takesLong(b) })
 		q.workedOn += size
 		q.wakeOne()
 		return b
@@ -162,8 +160,8 @@ func (q *queue) forget(b *batch) {
 	b.fresh = 0
 }
 
-// grow is told that a batch takes long.
-func (q *queue) grow(b *batch) {
+// takesLong is told of a batch whose patience is over.
+func (q *queue) takesLong(b *batch) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.forget(b)
@@ -207,7 +205,6 @@ func (q *queue) cut(t *tenantQueue, share int) (taken []entry, events int) {
 	}
 	t.entries = t.entries[n:]
 	q.waiting -= n
-	q.running += len(taken)
 	return taken, events
 }
 
@@ -233,7 +230,6 @@ func (q *queue) back(entries []entry) *tenantQueue {
 		q.waitingEvents += e.request.EventCount()
 	}
 	q.waiting += len(entries)
-	q.running -= len(entries)
 	return t
 }
 
@@ -243,7 +239,6 @@ func (q *queue) answer(entries []entry, results []store.Result, held map[uuid.UU
 	defer q.mu.Unlock()
 	for i, e := range entries {
 		if !results[i].Busy {
-			q.running--
 			e.call.answer(e.index, results[i])
 		}
 	}

@@ -13,15 +13,14 @@ import (
 // texts take the same columns, the one as values, the other as arrays, index by index.
 type statement struct{ one, many string }
 
-// queue adds the statement to a batch.
+// queue adds the statement to a batch. Its columns are as long as the first.
 func (s *statement) queue(queue *pgx.Batch, columns ...any) *pgx.QueuedQuery {
+	if _, single := only(columns[0]); !single {
+		return queue.Queue(s.many, columns...)
+	}
 	values := make([]any, len(columns))
 	for i, column := range columns {
-		value, single := only(column)
-		if !single {
-			return queue.Queue(s.many, columns...)
-		}
-		values[i] = value
+		values[i], _ = only(column)
 	}
 	return queue.Queue(s.one, values...)
 }
