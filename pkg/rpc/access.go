@@ -59,8 +59,8 @@ func declaredAccess(services map[string]grpc.ServiceInfo) (accessTable, error) {
 	return table, nil
 }
 
-// admit verifies the caller and chooses the tenant; the context it gives carries both.
-func (t accessTable) admit(ctx context.Context, method string, auth Authenticator) (context.Context, error) {
+// admit verifies the caller by the call's metadata and chooses the tenant; the context it gives carries both.
+func (t accessTable) admit(ctx context.Context, md metadata.MD, method string, auth Authenticator) (context.Context, error) {
 	access, declared := t[method]
 	if !declared {
 		return nil, fault.New(fault.Denied, "ACCESS_UNDECLARED", "nobody may call %s", method)
@@ -68,7 +68,6 @@ func (t accessTable) admit(ctx context.Context, method string, auth Authenticato
 	if access.GetOpen() {
 		return ctx, nil
 	}
-	md, _ := metadata.FromIncomingContext(ctx)
 	caller, err := authenticate(ctx, md, auth)
 	if err != nil {
 		return nil, err

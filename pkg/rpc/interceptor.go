@@ -91,7 +91,7 @@ func (c *chain) enter(ctx context.Context, method string, tell func(metadata.MD)
 	if err := tell(metadata.Pairs(ids.Pairs()...)); err != nil {
 		return ctx, fault.Wrap(err, fault.Unavailable, "CONNECTION_LOST", "answer the call")
 	}
-	return c.access.admit(correlation.With(ctx, ids), method, c.auth)
+	return c.access.admit(correlation.With(ctx, ids), md, method, c.auth)
 }
 
 // traceOf is the trace id of the call's span, or a new one.
@@ -185,6 +185,8 @@ func (s *validStream) stillAdmitted() error {
 	if now-last < int64(admittedFor) || !s.admitted.CompareAndSwap(last, now) {
 		return nil
 	}
-	_, err := s.chain.access.admit(s.ServerStream.Context(), s.info.FullMethod, s.chain.auth)
+	ctx := s.ServerStream.Context()
+	md, _ := metadata.FromIncomingContext(ctx)
+	_, err := s.chain.access.admit(ctx, md, s.info.FullMethod, s.chain.auth)
 	return err
 }
