@@ -2,8 +2,6 @@ package eventlog_test
 
 import (
 	"context"
-	"log/slog"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 
@@ -13,43 +11,23 @@ import (
 	"github.com/robson/robson/pkg/clock"
 	"github.com/robson/robson/pkg/identity"
 	"github.com/robson/robson/pkg/logclient"
-	"github.com/robson/robson/pkg/postgres"
 	"github.com/robson/robson/pkg/projection/projectiontest"
-	"github.com/robson/robson/pkg/rpc"
 	"github.com/robson/robson/pkg/testkit"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
-	"github.com/robson/robson/services/eventlog"
 )
 
 // BenchmarkAppend is an append through gRPC, with 64 callers over 100 tenants.
 func BenchmarkAppend(b *testing.B) {
 	db := testkit.Database(b)
-	tokens := filepath.Join(b.TempDir(), "tokens.json")
-	var file identity.File
-	for _, service := range identity.Services {
-		file.Tokens = append(file.Tokens, identity.Entry{SHA256: identity.HashToken(service), Service: service})
-	}
-	require.NoError(b, file.Save(tokens))
-	listener := listen(b)
-	ctx, stop := context.WithCancel(context.WithoutCancel(b.Context()))
-	ran := make(chan error, 1)
-	go func() {
-		ran <- eventlog.Run(ctx, slog.New(slog.DiscardHandler), clock.System(), eventlog.Config{Listener: listener, TokenFile: tokens, Database: postgres.Config{URL: db.URL()}})
-	}()
-	defer func() { stop(); require.NoError(b, <-ran) }()
+	connect := serveReplica(b, db)
 	dial := func(token string) eventlogv1.AppendServiceClient {
-		conn, err := rpc.Dial(rpc.ClientConfig{Address: listener.Addr().String(), Token: token})
-		require.NoError(b, err)
-		b.Cleanup(func() { require.NoError(b, conn.Close()) })
-		return eventlogv1.NewAppendServiceClient(conn)
+		return eventlogv1.NewAppendServiceClient(connect(token))
 	}
 	command, connector := dial("command"), dial("connector")
-	conn, err := rpc.Dial(rpc.ClientConfig{Address: listener.Addr().String(), Token: "connector"})
+	lc, err := logclient.New(b.Context(), clock.System(), connect("connector"), logclient.Config{})
 	require.NoError(b, err)
-	lc, err := logclient.New(b.Context(), clock.System(), conn, logclient.Config{})
-	require.NoError(b, err)
-	defer func() { lc.Close(); require.NoError(b, conn.Close()) }()
+	defer lc.Close()
 	tenants := make([]uuid.UUID, 100)
 	for i := range tenants {
 		tenants[i] = uuid.New()

@@ -2,10 +2,11 @@ package main
 
 import (
 	"context"
-	"hash/fnv"
 	"math/rand/v2"
+	"strconv"
 
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
+	"github.com/robson/robson/test/internal/rendezvous"
 )
 
 // replicaCount is how many event logs work on one database in the load for replicas.
@@ -44,16 +45,13 @@ func (s *suite) byReplicas(n int, maker chooserMaker) []call {
 	})
 }
 
-// home is the replica that a tenant's appends go to, by rendezvous hashing.
+// home is the replica that a tenant's appends go to.
 func home(tenantID string, replicas int) int {
 	var best uint64
 	chosen := 0
 	for i := range replicas {
-		h := fnv.New64a()
-		_, _ = h.Write([]byte{byte(i)}) // never fails
-		_, _ = h.Write([]byte(tenantID))
-		if weight := h.Sum64(); weight > best {
-			best, chosen = weight, i
+		if rank := rendezvous.Rank(tenantID, strconv.Itoa(i)); rank > best {
+			best, chosen = rank, i
 		}
 	}
 	return chosen

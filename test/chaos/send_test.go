@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io"
 	"math/rand/v2"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
+	"github.com/robson/robson/test/internal/rendezvous"
 )
 
 // client appends as Robson's services do: it sends again, to another replica, until it knows what became of an append.
@@ -60,23 +60,12 @@ func (c *client) choose(tenant string) []*replica {
 		return ranked
 	}
 	slices.SortFunc(ranked, func(a, b *replica) int {
-		if rank(tenant, a.address) > rank(tenant, b.address) {
+		if rendezvous.Rank(tenant, a.address) > rendezvous.Rank(tenant, b.address) {
 			return -1
 		}
 		return 1
 	})
 	return ranked
-}
-
-// rank is a replica's rank for a tenant: rendezvous hashing.
-func rank(tenant, address string) uint64 {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(tenant + "\x00" + address)) // a hash takes everything
-	// FNV spreads badly over texts that differ at their end only: its sum is mixed once more.
-	x := h.Sum64()
-	x = (x ^ x>>33) * 0xff51afd7ed558ccd
-	x = (x ^ x>>33) * 0xc4ceb9fe1a85ec53
-	return x ^ x>>33
 }
 
 // isOpen says whether an error leaves open what became of the append, or asks to come again.
