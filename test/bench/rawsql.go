@@ -63,7 +63,7 @@ insert into balances_current (
     tenant_id, account_id, wallet, asset, free, locked, total, borrowed, interest, sampled_at, source,
     last_event_id, last_position, created_at, updated_at
 ) values ($1, $2, 'spot', $3, $4::text::numeric, 0, $4::text::numeric, 0, 0, now(), 'rest_account', $5, $6, now(), now())
-on conflict (tenant_id, account_id, wallet, asset) do update set
+on conflict (tenant_id, epoch, account_id, wallet, asset) do update set
     free = excluded.free, total = excluded.total, sampled_at = excluded.sampled_at, last_event_id = excluded.last_event_id,
     last_position = excluded.last_position, updated_at = excluded.updated_at`
 
@@ -100,7 +100,7 @@ insert into balances_current (
 )
 select tenant_id, account_id, 'spot', asset, free::numeric, 0, free::numeric, 0, 0, now(), 'rest_account', event_id, place, now(), now()
 from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::bigint[]) as n (tenant_id, account_id, asset, free, event_id, place)
-on conflict (tenant_id, account_id, wallet, asset) do update set
+on conflict (tenant_id, epoch, account_id, wallet, asset) do update set
     free = excluded.free, total = excluded.total, sampled_at = excluded.sampled_at, last_event_id = excluded.last_event_id,
     last_position = excluded.last_position, updated_at = excluded.updated_at`
 )

@@ -24,6 +24,8 @@ type Head struct {
 	Hash         [32]byte
 	Generation   int64
 	RulesVersion int32
+	// Epoch is that of the projections' rows that is live.
+	Epoch int32
 }
 
 // StreamHead is how far a stream goes.

@@ -140,13 +140,3 @@ func (s *Store) transact(ctx context.Context, jobs []job, wait bool) (*batch, er
 		delay *= 2
 	}
 }
-
-// lockKey is the tenant's advisory lock: the first half of its id, which is random in the ids that we make. Two tenants
-// that share it wait for each other and are otherwise not harmed.
-func lockKey(tenant uuid.UUID) int64 {
-	var key int64
-	for _, b := range tenant[:8] {
-		key = key<<8 | int64(b)
-	}
-	return key
-}

@@ -291,7 +291,7 @@ func TestStore_Append_leaves_out_who_is_busy(t *testing.T) {
 	held, err := b.super.Begin(t.Context())
 	require.NoError(t, err)
 	defer func() { _ = held.Rollback(t.Context()) }()
-	_, err = held.Exec(t.Context(), "select pg_advisory_xact_lock($1)", store.LockKey(busy.TenantID))
+	_, err = held.Exec(t.Context(), "select pg_advisory_xact_lock($1)", postgres.TenantLockKey(busy.TenantID))
 	require.NoError(t, err)
 	results := b.Append(t.Context(), []*intake.Request{
 		requestOf(t, b.Store, busy.Next(sample(busy, "b", "1"))), requestOf(t, b.Store, free.Next(sample(free, "f", "1"))),

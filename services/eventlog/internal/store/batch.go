@@ -15,7 +15,6 @@ import (
 
 	"github.com/robson/robson/pkg/fault"
 	"github.com/robson/robson/pkg/postgres"
-	"github.com/robson/robson/pkg/projection"
 	"github.com/robson/robson/services/eventlog/internal/intake"
 )
 
@@ -110,7 +109,7 @@ func (b *batch) open(ctx context.Context, p *postgres.Pipeline) error {
 	if b.wait {
 		heads = &headsLock
 	}
-	heads.queue(queue, ids).Query(b.scanHeads)
+	heads.Queue(queue, ids).Query(b.scanHeads)
 	var streams, receipts pairs
 	wanted := newWants()
 	for _, t := range b.tenants {
@@ -129,7 +128,7 @@ func (b *batch) open(ctx context.Context, p *postgres.Pipeline) error {
 		}
 	}
 	streams.queue(queue, b)
-	receiptsGet.queue(queue, receipts.tenants, receipts.commands).Query(b.scanReceipts)
+	receiptsGet.Queue(queue, receipts.tenants, receipts.commands).Query(b.scanReceipts)
 	wanted.queueRows(queue)
 	if err := p.Send(ctx, queue); err != nil {
 		return fmt.Errorf("open logs: %w", err)
@@ -166,7 +165,7 @@ func (b *batch) lock(queue *pgx.Batch, names string) {
 		if b.wait {
 			text = tenantLock
 		}
-		queue.Queue(text, names, lockKey(t.id)).QueryRow(func(row pgx.Row) error {
+		queue.Queue(text, names, postgres.TenantLockKey(t.id)).QueryRow(func(row pgx.Row) error {
 			var locked bool
 			err := row.Scan(nil, &locked, &t.opening.Clock)
 			t.busy = !locked
@@ -177,7 +176,7 @@ func (b *batch) lock(queue *pgx.Batch, names string) {
 	queue.Queue(tenantsChoose, names)
 	keys := make([]int64, len(b.tenants))
 	for i, t := range b.tenants {
-		keys[i] = lockKey(t.id)
+		keys[i] = postgres.TenantLockKey(t.id)
 	}
 	queue.Queue(tenantsTryLock, keys).Query(func(rows pgx.Rows) error {
 		for i := 0; rows.Next(); i++ {
@@ -195,7 +194,7 @@ func (b *batch) scanHeads(rows pgx.Rows) error {
 	var tenant, eventID uuid.UUID
 	var hash []byte
 	var head intake.Head
-	_, err := pgx.ForEachRow(rows, []any{&tenant, &head.Position, &eventID, &head.IngestedAt, &hash, &head.Generation, &head.RulesVersion}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{&tenant, &head.Position, &eventID, &head.IngestedAt, &hash, &head.Generation, &head.RulesVersion, &head.Epoch}, func() error {
 		found := head
 		found.EventID, found.IngestedAt = ulid.ULID(eventID), found.IngestedAt.UTC()
 		if copy(found.Hash[:], hash) != len(found.Hash) {
@@ -321,14 +320,8 @@ func (p *pairs) command(t *tenantBatch, id uuid.UUID) {
 
 func (p *pairs) queue(queue *pgx.Batch, b *batch) {
 	if len(p.tenants) > 0 {
-		streamsGet.queue(queue, p.tenants, p.streams).Query(b.scanStreams)
+		streamsGet.Queue(queue, p.tenants, p.streams).Query(b.scanStreams)
 	}
-}
-
-// tenantKey names a row among several tenants.
-type tenantKey struct {
-	tenant uuid.UUID
-	key    projection.Key
 }
 
 // Committed tells how far a tenant's log now goes, and by which events. They do not change, and whoever keeps them keeps all of the

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -13,35 +15,28 @@ import (
 	"github.com/robson/robson/pkg/fault"
 	"github.com/robson/robson/pkg/postgres"
 	"github.com/robson/robson/pkg/projection"
+	"github.com/robson/robson/pkg/rowsql"
 	"github.com/robson/robson/services/eventlog/internal/intake"
 )
 
 // wants is what the appends of a batch must have loaded before they can go on.
 type wants struct {
 	// owners are the tenants of the rows that are wanted, each row once.
-	owners  map[tenantKey]*tenantBatch
-	byTable map[string][]tenantKey
-	found   map[tenantKey]projection.Row
+	owners  map[rowsql.Name]*tenantBatch
+	found   map[rowsql.Name]projection.Row
 	streams map[*tenantBatch][]string
 	reports map[*tenantBatch][]*intake.MissingReport
 }
 
 func newWants() *wants {
 	return &wants{
-		owners: map[tenantKey]*tenantBatch{}, byTable: map[string][]tenantKey{}, found: map[tenantKey]projection.Row{},
+		owners: map[rowsql.Name]*tenantBatch{}, found: map[rowsql.Name]projection.Row{},
 		streams: map[*tenantBatch][]string{}, reports: map[*tenantBatch][]*intake.MissingReport{},
 	}
 }
 
 // row wants a projection row.
-func (w *wants) row(t *tenantBatch, key projection.Key) {
-	name := tenantKey{t.id, key}
-	if w.owners[name] != nil {
-		return
-	}
-	w.owners[name] = t
-	w.byTable[key.Table] = append(w.byTable[key.Table], name)
-}
+func (w *wants) row(t *tenantBatch, key projection.Key) { w.owners[rowsql.Name{Tenant: t.id, Key: key}] = t }
 
 // add wants what an append asked for.
 func (w *wants) add(t *tenantBatch, wanted intake.Wanted) {
@@ -62,7 +57,7 @@ func (w *wants) empty() bool { return len(w.owners)+len(w.streams)+len(w.reports
 func (w *wants) names() []string {
 	var names []string
 	for name := range w.owners {
-		names = append(names, name.key.String())
+		names = append(names, name.Key.String())
 	}
 	return names
 }
@@ -74,7 +69,7 @@ func (w *wants) load(ctx context.Context, p *postgres.Pipeline) error {
 	for t, keys := range w.streams {
 		for _, key := range keys {
 			t.ledger.LoadStream(key, intake.StreamHead{})
-			streamsGet.queue(queue, []uuid.UUID{t.id}, []string{key}).Query(t.scanStream)
+			streamsGet.Queue(queue, []uuid.UUID{t.id}, []string{key}).Query(t.scanStream)
 		}
 	}
 	for t, reports := range w.reports {
@@ -89,64 +84,18 @@ func (w *wants) load(ctx context.Context, p *postgres.Pipeline) error {
 	return nil
 }
 
-// queueRows asks for the rows, table by table.
+// queueRows asks for the rows.
 func (w *wants) queueRows(queue *pgx.Batch) {
-	for _, table := range projection.Tables() {
-		names := w.byTable[table.Name]
-		if len(names) == 0 {
-			continue
-		}
-		rowStatements[table.Name].load.queue(queue, keyArrays(table, names)...).Query(func(rows pgx.Rows) error {
-			for rows.Next() {
-				row := table.NewRow()
-				if err := rows.Scan(table.ScanTargets(row)...); err != nil {
-					return fmt.Errorf("scan a row of %s: %w", table.Name, err)
-				}
-				w.found[tenantKey{row.Tenant(), row.Key()}] = row
-			}
-			return rows.Err()
-		})
-	}
+	rowsql.QueueLoad(queue, slices.Collect(maps.Keys(w.owners)), func(row projection.Row) { w.found[rowsql.NameOf(row)] = row })
 }
 
 // loadRows gives the ledgers what was found, and what was found not to exist.
 func (w *wants) loadRows() {
 	for name, t := range w.owners {
 		if !t.busy {
-			t.ledger.Rows.Load(name.key, w.found[name])
+			t.ledger.Rows.Load(name.Key, w.found[name])
 		}
 	}
-}
-
-// keyArrays are the keys of rows as the load statement takes them: tenants, then each key column.
-func keyArrays(table *projection.Table, names []tenantKey) []any {
-	kinds := keyKinds(table)
-	tenants := make([]uuid.UUID, len(names))
-	texts := make([][]string, len(kinds))
-	for i, name := range names {
-		tenants[i] = name.tenant
-		for column, part := range name.key.Parts() {
-			texts[column] = append(texts[column], part)
-		}
-	}
-	arrays := []any{tenants}
-	for column, kind := range kinds {
-		if kind == projection.KindUUID {
-			arrays = append(arrays, uuids(texts[column]))
-		} else {
-			arrays = append(arrays, texts[column])
-		}
-	}
-	return arrays
-}
-
-// uuids reads the texts of key columns, which projection.Key wrote.
-func uuids(texts []string) []uuid.UUID {
-	ids := make([]uuid.UUID, len(texts))
-	for i, text := range texts {
-		ids[i] = uuid.MustParse(text)
-	}
-	return ids
 }
 
 func (t *tenantBatch) scanStream(rows pgx.Rows) error {

@@ -1,5 +1,7 @@
 package store
 
+import "github.com/robson/robson/pkg/rowsql"
+
 // Statements of the append's transaction. Whatever is looked up for several tenants and keys at once goes by an index
 // scan for each key: LIMIT keeps the planner from merging the sub-select and guessing at a join.
 const (
@@ -26,25 +28,25 @@ where tenant_id = $1 and position = $2 and ingested_at = $3`
 // none waits for another's: that they cannot be locked at once is told at once.
 var headsLock, headsTryLock = headLocks(""), headLocks(" nowait")
 
-func headLocks(orElse string) statement {
-	return statement{
-		one: `-- name: HeadLock
-select tenant_id, last_position, last_event_id, last_ingested_at, last_hash, generation, rules_version
+func headLocks(orElse string) rowsql.Statement {
+	return rowsql.Statement{
+		One: `-- name: HeadLock
+select tenant_id, last_position, last_event_id, last_ingested_at, last_hash, generation, rules_version, epoch
 from tenant_log
 where tenant_id = $1
 for no key update` + orElse,
-		many: `-- name: HeadsLock
-select tenant_id, last_position, last_event_id, last_ingested_at, last_hash, generation, rules_version
+		Many: `-- name: HeadsLock
+select tenant_id, last_position, last_event_id, last_ingested_at, last_hash, generation, rules_version, epoch
 from tenant_log
 where tenant_id = any($1)
 for no key update` + orElse,
 	}
 }
 
-var streamsGet = statement{
-	one: `-- name: StreamGet
+var streamsGet = rowsql.Statement{
+	One: `-- name: StreamGet
 select tenant_id, stream_key, last_seq, last_position from stream_state where tenant_id = $1 and stream_key = $2`,
-	many: `-- name: StreamsGet
+	Many: `-- name: StreamsGet
 select k.tenant_id, k.stream_key, s.last_seq, s.last_position
 from unnest($1::uuid[], $2::text[]) as k (tenant_id, stream_key)
 cross join lateral (
@@ -52,11 +54,11 @@ cross join lateral (
 ) as s`,
 }
 
-var receiptsGet = statement{
-	one: `-- name: ReceiptGet
+var receiptsGet = rowsql.Statement{
+	One: `-- name: ReceiptGet
 select tenant_id, command_id, first_position, ingested_at, event_count, raised_count, request_digest, receipt
 from commands where tenant_id = $1 and command_id = $2`,
-	many: `-- name: ReceiptsGet
+	Many: `-- name: ReceiptsGet
 select k.tenant_id, k.command_id, c.first_position, c.ingested_at, c.event_count, c.raised_count, c.request_digest, c.receipt
 from unnest($1::uuid[], $2::uuid[]) as k (tenant_id, command_id)
 cross join lateral (
@@ -67,7 +69,7 @@ cross join lateral (
 
 // What is written goes in by these. The columns of events are in the order of eventColumns.arrays.
 var (
-	eventsInsert = inserted("Insert", "event_log", "", []column{
+	eventsInsert = rowsql.Insert("Insert", "event_log", "", []rowsql.Column{
 		{"tenant_id", "uuid"},
 		{"event_id", "uuid"},
 		{"position", "bigint"},
@@ -93,7 +95,7 @@ var (
 		{"payload", "json"},
 	})
 
-	receiptsInsert = inserted("Insert", "commands", "", []column{
+	receiptsInsert = rowsql.Insert("Insert", "commands", "", []rowsql.Column{
 		{"tenant_id", "uuid"},
 		{"command_id", "uuid"},
 		{"first_position", "bigint"},
@@ -104,13 +106,13 @@ var (
 		{"receipt", "bytea"},
 	})
 
-	streamsUpsert = inserted("Upsert", "stream_state", `on conflict (tenant_id, stream_key) do update set last_seq = excluded.last_seq, last_position = excluded.last_position`, []column{
+	streamsUpsert = rowsql.Insert("Upsert", "stream_state", `on conflict (tenant_id, stream_key) do update set last_seq = excluded.last_seq, last_position = excluded.last_position`, []rowsql.Column{
 		{"tenant_id", "uuid"}, {"stream_key", "text"}, {"last_seq", "bigint"}, {"last_position", "bigint"},
 	})
 
-	headsUpsert = inserted("Upsert", "tenant_log", `on conflict (tenant_id) do update set
+	headsUpsert = rowsql.Insert("Upsert", "tenant_log", `on conflict (tenant_id) do update set
     last_position = excluded.last_position, last_event_id = excluded.last_event_id, last_ingested_at = excluded.last_ingested_at,
-    last_hash = excluded.last_hash, generation = excluded.generation, rules_version = excluded.rules_version`, []column{
+    last_hash = excluded.last_hash, generation = excluded.generation, rules_version = excluded.rules_version`, []rowsql.Column{
 		{"tenant_id", "uuid"},
 		{"last_position", "bigint"},
 		{"last_event_id", "uuid"},

@@ -13,6 +13,7 @@ import (
 	"github.com/robson/robson/pkg/event"
 	"github.com/robson/robson/pkg/postgres"
 	"github.com/robson/robson/pkg/projection"
+	"github.com/robson/robson/pkg/rowsql"
 	"github.com/robson/robson/services/eventlog/internal/intake"
 )
 
@@ -49,11 +50,11 @@ func (b *batch) write(ctx context.Context, p *postgres.Pipeline) error {
 		return nil
 	}
 	queue := &pgx.Batch{}
-	eventsInsert.queue(queue, events.arrays()...)
-	receiptsInsert.queue(queue, receipts.tenants, receipts.commands, receipts.positions, receipts.at, receipts.counts, receipts.raised, receipts.digests, receipts.entries)
-	streamsUpsert.queue(queue, streams.tenants, streams.keys, streams.seqs, streams.positions)
-	queueUpserts(queue, rows)
-	headsUpsert.queue(queue, heads.tenants, heads.positions, heads.events, heads.at, heads.hashes, heads.generations, heads.rules)
+	eventsInsert.Queue(queue, events.arrays()...)
+	receiptsInsert.Queue(queue, receipts.tenants, receipts.commands, receipts.positions, receipts.at, receipts.counts, receipts.raised, receipts.digests, receipts.entries)
+	streamsUpsert.Queue(queue, streams.tenants, streams.keys, streams.seqs, streams.positions)
+	rowsql.QueueUpserts(queue, rows, func(tenant uuid.UUID) int32 { return b.byID[tenant].out.Head.Epoch })
+	headsUpsert.Queue(queue, heads.tenants, heads.positions, heads.events, heads.at, heads.hashes, heads.generations, heads.rules)
 	if err := p.Commit(ctx, queue); err != nil {
 		return err
 	}

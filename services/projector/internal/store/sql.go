@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/robson/robson/pkg/projection"
+	"github.com/robson/robson/pkg/rowsql"
 )
 
 // Statements that are the same for every read, which begins with the first two.
@@ -46,8 +47,8 @@ func (q rowsQuery) build(tenant uuid.UUID) (string, []any) {
 		return fmt.Sprintf("$%d", len(args))
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "-- name: %s\nselect %s\nfrom %s\nwhere tenant_id = $1",
-		queryName(q.verb, table.Name), strings.Join(table.ColumnNames(), ", "), table.Name)
+	fmt.Fprintf(&b, "-- name: %s\nselect %s\nfrom %s\nwhere tenant_id = $1 and epoch = %s",
+		rowsql.QueryName(table.Name, q.verb), strings.Join(table.ColumnNames(), ", "), table.Name, rowsql.LiveEpoch)
 	for _, c := range q.conditions {
 		switch {
 		case c.fixed != "":
@@ -104,8 +105,8 @@ func scan(t *projection.Table, rows pgx.CollectableRow) (projection.Row, error) 
 
 // exportQuery declares a cursor over a tenant's rows of a whole table, in the order of projection.Key.ID.
 func exportQuery(t *projection.Table) string {
-	return fmt.Sprintf("-- name: %s\ndeclare export no scroll cursor for\nselect %s\nfrom %s\nwhere tenant_id = $1\norder by %s",
-		queryName("Export", t.Name), strings.Join(t.ColumnNames(), ", "), t.Name, keyExpression(t))
+	return fmt.Sprintf("-- name: %s\ndeclare export no scroll cursor for\nselect %s\nfrom %s\nwhere tenant_id = $1 and epoch = %s\norder by %s",
+		rowsql.QueryName(t.Name, "Export"), strings.Join(t.ColumnNames(), ", "), t.Name, rowsql.LiveEpoch, keyExpression(t))
 }
 
 // keyExpression is projection.Key.ID in SQL: the key columns below the tenant joined by "|", with "\" before a "|" or
@@ -122,14 +123,4 @@ func keyExpression(t *projection.Table) string {
 		}
 	}
 	return `(` + strings.Join(parts, ` || '|' || `) + `) COLLATE "C"`
-}
-
-// queryName is what a query is called in traces and pg_stat_statements: ("List", "orders_current") is
-// OrdersCurrentList.
-func queryName(verb, table string) string {
-	var b strings.Builder
-	for word := range strings.SplitSeq(table, "_") {
-		b.WriteString(strings.ToUpper(word[:1]) + word[1:])
-	}
-	return b.String() + verb
 }

@@ -66,5 +66,5 @@ func upsert(t *projection.Table) string {
 	}
 	return fmt.Sprintf("insert into %s (%s) values (%s) on conflict (%s) do update set %s",
 		t.Name, strings.Join(columns, ", "), strings.Join(marks, ", "),
-		strings.Join(append([]string{"tenant_id"}, t.Key...), ", "), strings.Join(updates, ", "))
+		strings.Join(append([]string{"tenant_id", "epoch"}, t.Key...), ", "), strings.Join(updates, ", "))
 }
