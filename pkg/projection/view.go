@@ -175,6 +175,15 @@ func (m *Memory) Render() map[Key]string {
 	return rendered
 }
 
+// Get gives a row as its own type, nil for one that is known not to exist, and *Missing for one that has not been loaded. The row
+// must not be changed.
+func Get[T any, P interface {
+	*T
+	Row
+}](view View, key Key) (P, error) {
+	return rowOf[T, P](view, key)
+}
+
 // rowOf gives a row as its own type; nil when it does not exist.
 func rowOf[T any, P interface {
 	*T

@@ -22,9 +22,10 @@ import (
 //
 //	open    choose the tenants, lock their logs, read heads, streams, receipts and the rows that are known to be needed
 //	decide  try each append on an overlay; load what the rules ask for, together for all, and go on
+//	count   which snapshots the new events make due
 //	write   events, receipts, stream heads, rows, heads; commit
 //
-// Each line is one round trip; decide needs none where open has read all.
+// Each line is one round trip; decide and count need none where all that they ask for is known.
 type batch struct {
 	store *Store
 	// tenants are in the order of their ids, in which their locks are tried.
@@ -43,13 +44,17 @@ type tenantBatch struct {
 	// busy: somebody else holds the tenant's lock.
 	busy    bool
 	opening intake.Opening
-	ledger  *intake.Ledger
+	// counted is up to which position the stored counts of scopes go, schedule when their snapshots are due.
+	counted  int64
+	schedule schedule
+	ledger   *intake.Ledger
 	// known is what this process knows of the log, taken out of the store's caches; nil for nothing.
 	known *logCache
 	// asked are the heads of streams that were read.
 	asked []string
-	// out is what the appends come to.
-	out intake.Outcome
+	// out is what the appends come to, and activity what they add to the scopes of snapshots.
+	out      intake.Outcome
+	activity map[intake.Scope]intake.Activity
 }
 
 func newBatch(s *Store, jobs []job, wait bool) *batch {
@@ -76,6 +81,9 @@ func (b *batch) run(ctx context.Context, p *postgres.Pipeline) error {
 		return err
 	}
 	if err := b.decide(ctx, p); err != nil {
+		return err
+	}
+	if err := b.count(ctx, p); err != nil {
 		return err
 	}
 	if err := b.write(ctx, p); err != nil {
@@ -194,13 +202,19 @@ func (b *batch) scanHeads(rows pgx.Rows) error {
 	var tenant, eventID uuid.UUID
 	var hash []byte
 	var head intake.Head
-	_, err := pgx.ForEachRow(rows, []any{&tenant, &head.Position, &eventID, &head.IngestedAt, &hash, &head.Generation, &head.RulesVersion, &head.Epoch}, func() error {
-		found := head
+	var counted int64
+	var due schedule
+	_, err := pgx.ForEachRow(rows, []any{
+		&tenant, &head.Position, &eventID, &head.IngestedAt, &hash, &head.Generation, &head.RulesVersion, &head.Epoch,
+		&counted, &due.everyEvents, &due.atWorkflowEnd,
+	}, func() error {
+		found, t := head, b.byID[tenant]
+		t.counted, t.schedule = counted, due
 		found.EventID, found.IngestedAt = ulid.ULID(eventID), found.IngestedAt.UTC()
 		if copy(found.Hash[:], hash) != len(found.Hash) {
 			return fault.New(fault.Corrupt, "HEAD_UNREADABLE", "the head of tenant %s has a hash of %d bytes", tenant, len(hash))
 		}
-		b.byID[tenant].opening.Head = &found
+		t.opening.Head = &found
 		return nil
 	})
 	return wrap(err, "read heads")
@@ -281,6 +295,7 @@ func (t *tenantBatch) try(wanted *wants) {
 		}
 		t.results = append(t.results, Result{Answer: answer, Err: err})
 	}
+	t.out = t.ledger.Outcome()
 }
 
 // wrap says what a query was for, if it failed.

@@ -17,6 +17,8 @@ type logCache struct {
 	head    intake.Head
 	rows    projection.Cache
 	streams map[string]intake.StreamHead
+	// progress counts the events of scopes; nil if nothing is known of them.
+	progress *progress
 }
 
 // fits says whether nothing has happened to a log since.
@@ -25,8 +27,8 @@ func (c *logCache) fits(head *intake.Head) bool {
 		c.head.Generation == head.Generation && c.head.RulesVersion == head.RulesVersion
 }
 
-// size is how many rows and heads of streams it holds.
-func (c *logCache) size() int { return c.rows.Len() + len(c.streams) }
+// size is how many rows, heads of streams and counts it holds.
+func (c *logCache) size() int { return c.rows.Len() + len(c.streams) + c.progress.size() }
 
 // caches hold what is known of logs, the least recently used first to go. A log's cache is taken out for a transaction and
 // put back after its commit, so two transactions never share one; who finds none reads from the database.

@@ -11,6 +11,7 @@ import (
 	"github.com/oklog/ulid/v2"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
+	"pgregory.net/rapid"
 
 	"github.com/robson/robson/pkg/clock"
 	"github.com/robson/robson/pkg/event"
@@ -111,6 +112,24 @@ func begun(t testing.TB, s *store.Store) *projectiontest.Log {
 		mustAppend(t, s, requestOf(t, s, ev))
 	}
 	return log
+}
+
+// history draws a random history of a tenant of its own: the appends that make it, one event each.
+func (b *bench) history(rt *rapid.T, t testing.TB) (tenant uuid.UUID, requests []*intake.Request) {
+	t.Helper()
+	log, err := projectiontest.Random(rt, 60)
+	require.NoError(rt, err)
+	tenant = uuid.New()
+	for _, ev := range log.Events {
+		ev.TenantID = tenant
+		if created, ok := ev.Payload.(*eventv1.TenantCreated); ok {
+			ev.Payload, ev.StreamKey = &eventv1.TenantCreated{TenantId: tenant.String(), Name: created.GetName()}, "tenant:"+tenant.String()
+		}
+		if ev.Type != "DISCREPANCY_DETECTED" { // the log raises them itself
+			requests = append(requests, requestOf(t, b.Store, ev))
+		}
+	}
+	return tenant, requests
 }
 
 // stored reads a tenant's whole log as the superuser.

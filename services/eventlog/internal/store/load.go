@@ -36,7 +36,9 @@ func newWants() *wants {
 }
 
 // row wants a projection row.
-func (w *wants) row(t *tenantBatch, key projection.Key) { w.owners[rowsql.Name{Tenant: t.id, Key: key}] = t }
+func (w *wants) row(t *tenantBatch, key projection.Key) {
+	w.owners[rowsql.Name{Tenant: t.id, Key: key}] = t
+}
 
 // add wants what an append asked for.
 func (w *wants) add(t *tenantBatch, wanted intake.Wanted) {

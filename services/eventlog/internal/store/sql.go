@@ -22,6 +22,30 @@ select pg_try_advisory_xact_lock(k.lock), clock_timestamp() from unnest($1::bigi
 select event_id, trace_id, event_type, payload_schema_version, payload::text
 from event_log
 where tenant_id = $1 and position = $2 and ingested_at = $3`
+
+	// An event belongs to the scopes that it names and to those of its order and position, as intake.Scopes says. Their ids never
+	// change, so the rows may be those of now.
+	scopeTail = `-- name: ScopeTail
+select s.scope, s.scope_id, count(*), max(e.position)
+from event_log as e
+left join orders_current as o
+    on o.tenant_id = e.tenant_id and o.order_id = e.order_id and e.position_id is null and o.epoch = ` + rowsql.LiveEpoch + `
+left join positions_current as p
+    on p.tenant_id = e.tenant_id and p.position_id = coalesce(e.position_id, o.position_id) and p.epoch = ` + rowsql.LiveEpoch + `
+left join strategy_state_current as t
+    on t.tenant_id = e.tenant_id and t.strategy_id = e.strategy_id and e.account_id is null and t.epoch = ` + rowsql.LiveEpoch + `
+cross join lateral (values
+    ('account', coalesce(e.account_id, p.account_id, t.account_id)),
+    ('strategy', coalesce(e.strategy_id, p.strategy_id)),
+    ('position', coalesce(e.position_id, o.position_id))
+) as s (scope, scope_id)
+where e.tenant_id = $1 and e.position > $2 and s.scope_id is not null
+group by s.scope, s.scope_id`
+
+	progressGet = `-- name: ProgressGet
+select p.scope, p.scope_id, p.events
+from snapshot_progress as p join unnest($2::text[], $3::uuid[]) as k (scope, scope_id) using (scope, scope_id)
+where p.tenant_id = $1`
 )
 
 // The row is locked too, so that whoever works on a log by its head alone keeps appends out. Where several tenants are together
@@ -31,12 +55,14 @@ var headsLock, headsTryLock = headLocks(""), headLocks(" nowait")
 func headLocks(orElse string) rowsql.Statement {
 	return rowsql.Statement{
 		One: `-- name: HeadLock
-select tenant_id, last_position, last_event_id, last_ingested_at, last_hash, generation, rules_version, epoch
+select tenant_id, last_position, last_event_id, last_ingested_at, last_hash, generation, rules_version, epoch,
+    counted_position, snapshot_every_events, snapshot_at_workflow_end
 from tenant_log
 where tenant_id = $1
 for no key update` + orElse,
 		Many: `-- name: HeadsLock
-select tenant_id, last_position, last_event_id, last_ingested_at, last_hash, generation, rules_version, epoch
+select tenant_id, last_position, last_event_id, last_ingested_at, last_hash, generation, rules_version, epoch,
+    counted_position, snapshot_every_events, snapshot_at_workflow_end
 from tenant_log
 where tenant_id = any($1)
 for no key update` + orElse,
@@ -112,7 +138,7 @@ var (
 
 	headsUpsert = rowsql.Insert("Upsert", "tenant_log", `on conflict (tenant_id) do update set
     last_position = excluded.last_position, last_event_id = excluded.last_event_id, last_ingested_at = excluded.last_ingested_at,
-    last_hash = excluded.last_hash, generation = excluded.generation, rules_version = excluded.rules_version`, []rowsql.Column{
+    last_hash = excluded.last_hash, generation = excluded.generation, rules_version = excluded.rules_version, counted_position = excluded.counted_position`, []rowsql.Column{
 		{"tenant_id", "uuid"},
 		{"last_position", "bigint"},
 		{"last_event_id", "uuid"},
@@ -120,5 +146,16 @@ var (
 		{"last_hash", "bytea"},
 		{"generation", "bigint"},
 		{"rules_version", "integer"},
+		{"counted_position", "bigint"},
+	})
+
+	progressUpsert = rowsql.Insert("Upsert", "snapshot_progress", `on conflict (tenant_id, scope, scope_id) do update set
+    events = snapshot_progress.events + excluded.events, last_position = excluded.last_position`, []rowsql.Column{
+		{"tenant_id", "uuid"}, {"scope", "text"}, {"scope_id", "uuid"}, {"events", "bigint"}, {"last_position", "bigint"},
+	})
+
+	duesUpsert = rowsql.Insert("Upsert", "snapshots_due", `on conflict (tenant_id, scope, scope_id) do update set
+    position = excluded.position, recorded_at = excluded.recorded_at, reason = excluded.reason`, []rowsql.Column{
+		{"tenant_id", "uuid"}, {"scope", "text"}, {"scope_id", "uuid"}, {"position", "bigint"}, {"recorded_at", "timestamptz"}, {"reason", "text"},
 	})
 )

@@ -26,11 +26,12 @@ func (b *batch) write(ctx context.Context, p *postgres.Pipeline) error {
 	var rows []projection.Row
 	var committed []Committed
 	var heads headColumns
+	var counts progressColumns
+	var dues dueColumns
 	for _, t := range b.tenants {
 		if t.busy {
 			continue
 		}
-		t.out = t.ledger.Outcome()
 		out := &t.out
 		if len(out.Records) == 0 {
 			continue
@@ -43,7 +44,9 @@ func (b *batch) write(ctx context.Context, p *postgres.Pipeline) error {
 		}
 		streams.add(t.id, out.Streams)
 		rows = append(rows, out.Rows...)
-		heads.add(t.id, out.Head)
+		dues.add(t.id, out.Head.IngestedAt, t.known.progress.advance(t.activity, t.schedule))
+		counts.add(t.id, t.known.progress.settle(out.Head.Position))
+		heads.add(t.id, out.Head, t.known.progress.counted)
 		committed = append(committed, Committed{Tenant: t.id, Position: out.Head.Position, At: out.Head.IngestedAt, Records: out.Records})
 	}
 	if len(committed) == 0 {
@@ -54,7 +57,9 @@ func (b *batch) write(ctx context.Context, p *postgres.Pipeline) error {
 	receiptsInsert.Queue(queue, receipts.tenants, receipts.commands, receipts.positions, receipts.at, receipts.counts, receipts.raised, receipts.digests, receipts.entries)
 	streamsUpsert.Queue(queue, streams.tenants, streams.keys, streams.seqs, streams.positions)
 	rowsql.QueueUpserts(queue, rows, func(tenant uuid.UUID) int32 { return b.byID[tenant].out.Head.Epoch })
-	headsUpsert.Queue(queue, heads.tenants, heads.positions, heads.events, heads.at, heads.hashes, heads.generations, heads.rules)
+	headsUpsert.Queue(queue, heads.tenants, heads.positions, heads.events, heads.at, heads.hashes, heads.generations, heads.rules, heads.counted)
+	counts.queue(queue)
+	dues.queue(queue)
 	if err := p.Commit(ctx, queue); err != nil {
 		return err
 	}
@@ -72,12 +77,14 @@ type headColumns struct {
 	at                     []time.Time
 	hashes                 [][]byte
 	rules                  []int32
+	counted                []int64
 }
 
-func (c *headColumns) add(tenant uuid.UUID, h intake.Head) {
+func (c *headColumns) add(tenant uuid.UUID, h intake.Head, counted int64) {
 	c.tenants, c.events = append(c.tenants, tenant), append(c.events, uuid.UUID(h.EventID))
 	c.positions, c.generations = append(c.positions, h.Position), append(c.generations, h.Generation)
 	c.at, c.hashes, c.rules = append(c.at, h.IngestedAt), append(c.hashes, h.Hash[:]), append(c.rules, h.RulesVersion)
+	c.counted = append(c.counted, counted)
 }
 
 // eventColumns are new events, column by column.
