@@ -15,7 +15,8 @@ BEGIN
     LOOP
         EXECUTE format('REVOKE ALL ON %I FROM robson_snapshotter, robson_replayer', relation);
     END LOOP;
-    -- Only what is live is kept.
+    -- Only what is live is kept. The owner must see what is.
+    ALTER TABLE tenant_log NO FORCE ROW LEVEL SECURITY;
     FOR relation IN
         SELECT c.relname FROM pg_catalog.pg_class AS c
         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND (c.relname LIKE '%\_current' OR c.relname = 'fills')
@@ -32,6 +33,7 @@ BEGIN
         EXECUTE format('ALTER TABLE %I ADD CONSTRAINT %I PRIMARY KEY (%s)', relation, relation || '_pkey', keys);
         EXECUTE format('ALTER TABLE %I DROP COLUMN epoch', relation);
     END LOOP;
+    ALTER TABLE tenant_log FORCE ROW LEVEL SECURITY;
 END
 $$;
 DROP TABLE snapshots_due;

@@ -6,9 +6,10 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly dir=${ROBSON_COMPOSE_DIR:-.data/compose}
-readonly services="command eventlog projector connector"
-readonly logins="robson robson_eventlog_login robson_projector_login" # see deploy/postgres/logins.sh
-readonly user=65532                                                    # whom the containers run as
+readonly services="command eventlog projector snapshotter replayer connector"
+# See deploy/postgres/logins.sh.
+readonly logins="robson robson_eventlog_login robson_projector_login robson_snapshotter_login robson_replayer_login"
+readonly user=65532 # whom the containers run as
 
 random() { od -An -N32 -tx1 /dev/urandom | tr -d ' \n'; }
 
@@ -35,21 +36,45 @@ mounted() {
   fi
 }
 
-
 mkdir -p "$dir"
 umask 077
 chmod 0700 "$dir"
 
+# login_secret LOGIN makes a login's password.
+login_secret() {
+  local password
+  password=$(random)
+  printf '%s' "$password" | mounted "$1.password"
+  printf 'postgres:5432:robson:%s:%s\n' "$1" "$password" | mounted "$1.pgpass"
+}
+
+# service_entry SERVICE makes a service's token and prints its entry in tokens.json.
+service_entry() {
+  local token
+  token="robson_$(random)"
+  printf '%s' "$token" | mounted "$1.token"
+  printf '    {"sha256": "%s", "service": "%s"},\n' "$(printf '%s' "$token" | sha256)" "$1"
+}
+
 if [ -e "$dir/tokens.json" ]; then
+  # Made by an earlier version, perhaps, that had fewer services.
+  for login in $logins; do
+    [ -e "$dir/$login.password" ] || login_secret "$login"
+  done
+  for service in $services; do
+    [ -e "$dir/$service.token" ] && continue
+    entry=$(service_entry "$service")
+    awk -v entry="$entry" '{ print } /"tokens": \[/ { print entry }' "$dir/tokens.json" | mounted tokens.json.new
+    mv "$dir/tokens.json.new" "$dir/tokens.json"
+    echo "added a token of $service"
+  done
   echo "secrets are in $dir"
   exit 0
 fi
 
 printf '%s' "$(random)" | mounted postgres.password
 for login in $logins; do
-  password=$(random)
-  printf '%s' "$password" | mounted "$login.password"
-  printf 'postgres:5432:robson:%s:%s\n' "$login" "$password" | mounted "$login.pgpass"
+  login_secret "$login"
 done
 
 [ -s "$dir/tenant-id" ] || new_uuid >"$dir/tenant-id"
@@ -57,9 +82,7 @@ tenant=$(cat "$dir/tenant-id")
 owner="robson_$(random)"
 entries=""
 for service in $services; do
-  token="robson_$(random)"
-  printf '%s' "$token" | mounted "$service.token"
-  entries+="    {\"sha256\": \"$(printf '%s' "$token" | sha256)\", \"service\": \"$service\"},"$'\n'
+  entries+=$(service_entry "$service")$'\n'
 done
 cat >"$dir/client.json" <<JSON
 {
@@ -67,6 +90,8 @@ cat >"$dir/client.json" <<JSON
     "command": "127.0.0.1:7401",
     "eventlog": "127.0.0.1:7402",
     "projector": "127.0.0.1:7403",
+    "snapshotter": "127.0.0.1:7404",
+    "replayer": "127.0.0.1:7405",
     "connector": "127.0.0.1:7406"
   },
   "token": "$owner",

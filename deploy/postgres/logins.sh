@@ -2,19 +2,21 @@
 # Makes the database robson and who may log in to it, as the superuser. It may run again and again: what is there
 # stays, and each login gets the password of its secret.
 #
-#   robson                  owns the database and its tables; migrations run as it
-#   robson_eventlog_login   may act as robson_eventlog, and by itself do nothing
-#   robson_projector_login  may act as robson_projector, and by itself do nothing
+#   robson                    owns the database and its tables; migrations run as it
+#   robson_<service>_login    may act as robson_<service>, and by itself do nothing: eventlog, projector,
+#                             snapshotter and replayer
 #
-# None of them is a superuser, makes roles or passes row-level security by. The roles themselves are those of
-# migrations/001_roles.up.sql, which makes them where it may; here the owner may not.
+# None of them is a superuser, makes roles or passes row-level security by. The roles themselves are those of the
+# migrations, which make them where they may; here the owner may not.
 set -eu
 
 readonly secrets=/run/secrets
 PGPASSWORD=$(cat "$secrets/postgres-password")
 owner=$(cat "$secrets/owner-password")
-eventlog=$(cat "$secrets/eventlog-password")
-projector=$(cat "$secrets/projector-password")
+readonly services="eventlog projector snapshotter replayer"
+for service in $services; do
+  [ -r "$secrets/$service-password" ] || { echo "no secret $service-password" >&2; exit 1; }
+done
 PGHOST=${PGHOST:-postgres} PGUSER=postgres PGDATABASE=postgres
 export PGPASSWORD PGHOST PGUSER PGDATABASE
 
@@ -41,15 +43,17 @@ SQL
   echo "SET log_statement = 'none'; SET log_min_error_statement = 'panic'; SET log_min_duration_statement = -1;"
   echo "SET password_encryption = 'scram-sha-256';"
   login robson "$owner" INHERIT
-  login robson_eventlog_login "$eventlog" NOINHERIT
-  member robson_eventlog_login robson_eventlog
-  login robson_projector_login "$projector" NOINHERIT
-  member robson_projector_login robson_projector
+  for service in $services; do
+    login "robson_${service}_login" "$(cat "$secrets/$service-password")" NOINHERIT
+    member "robson_${service}_login" "robson_$service"
+  done
   cat <<SQL
 SELECT 'CREATE DATABASE robson OWNER robson TEMPLATE template0 ENCODING ''UTF8'' LOCALE ''C'''
 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = 'robson') \gexec
 REVOKE ALL ON DATABASE robson FROM PUBLIC;
-GRANT CONNECT ON DATABASE robson TO robson_eventlog_login, robson_projector_login;
 SQL
+  for service in $services; do
+    echo "GRANT CONNECT ON DATABASE robson TO robson_${service}_login;"
+  done
 } | psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1
 echo "the database robson and its logins are there"

@@ -70,7 +70,7 @@ func Collect(t *projection.Table, rows pgx.Rows, found func(projection.Row)) err
 		}
 		found(row)
 	}
-	return rows.Err() //nolint:wrapcheck // The batch that the query is in adds the context.
+	return rows.Err()
 }
 
 // Epochs says which epoch a tenant's rows are written to.

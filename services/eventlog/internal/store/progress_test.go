@@ -50,6 +50,7 @@ func (b *bench) counts(t testing.TB, tenant uuid.UUID) (counts map[intake.Scope]
 		return nil
 	})
 	require.NoError(t, err)
+	require.NoError(t, rows.Err())
 	return counts, position
 }
 
