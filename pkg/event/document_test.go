@@ -10,7 +10,6 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/robson/robson/pkg/event"
-	"github.com/robson/robson/pkg/projection"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	optionsv1 "github.com/robson/robson/proto/gen/go/robson/options/v1"
 )
@@ -76,7 +75,7 @@ func document() string {
 		for i, e := range taxonomy {
 			if e.domain == domain.name {
 				fmt.Fprintf(&b, "| %d | [%s](#%s)%s | %s | %s | %s | %s |\n", i+1, e.typ, strings.ToLower(string(e.typ)), star(e), class(e),
-					strings.ReplaceAll(e.streams, " ", ", "), sentences[e.typ].by, effect(e))
+					strings.ReplaceAll(e.streams, " ", ", "), sentences[e.typ].by, sentences[e.typ].does)
 			}
 		}
 		for i, e := range taxonomy {
@@ -87,7 +86,7 @@ func document() string {
 		}
 	}
 	b.WriteString("\n## Shared parts\n\nMessages within payloads.\n")
-	for _, name := range []protoreflect.Name{"RiskLimits", "RiskConfig", "RiskCheck", "MarketRef"} {
+	for _, name := range []protoreflect.Name{"RiskLimits", "RiskConfig", "RiskCheck", "MarketRef", "StreamSeq"} {
 		part := eventv1.File_robson_event_v1_common_proto.Messages().ByName(name)
 		fmt.Fprintf(&b, "\n### %s\n\n", name)
 		fieldTable(&b, part, false, shared)
@@ -111,19 +110,6 @@ func star(e entry) string {
 
 func class(e entry) string {
 	return strings.ToLower(strings.TrimPrefix(e.class.String(), "EVENT_CLASS_"))
-}
-
-// effect is what a type does to state, and that it does nothing where it does not.
-func effect(e entry) string {
-	does := sentences[e.typ].does
-	switch projection.EffectOf(e.typ) {
-	case projection.EffectNone:
-		return does + " *Changes no table.*"
-	case projection.EffectComesLater:
-		return does + " *In the contract, not recorded yet.*"
-	default:
-		return does
-	}
 }
 
 // fieldTable lists a message's fields.

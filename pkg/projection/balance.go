@@ -67,6 +67,22 @@ func (c *change) foldAdjusted(p *eventv1.BalanceAdjusted) {
 		c.flagBalance(account, p.GetWallet(), p.GetAsset(), map[string]string{"delta": "not 0"}, map[string]string{"delta": "0"})
 	}
 	c.adjust(BalanceKey(account, p.GetWallet(), p.GetAsset()), delta, c.moment(p.GetClearedAt()))
+	c.reviewCapital(account, p)
+}
+
+// reviewCapital notes that an account holds another capital than when its limits were set, until they are set again. What
+// the venue merely locks stays the account's.
+func (c *change) reviewCapital(id uuid.UUID, p *eventv1.BalanceAdjusted) {
+	if p.GetKind() == eventv1.AdjustmentKind_ADJUSTMENT_KIND_EXTERNAL_LOCK {
+		return
+	}
+	account := c.account(id)
+	if account == nil || account.CapitalReviewSince != nil {
+		return
+	}
+	changed, at := clone(account), c.moment(p.GetClearedAt())
+	changed.CapitalReviewSince = &at
+	c.put(changed)
 }
 
 // adjust moves a balance that was sampled before a time. A newer sample has the movement in it already; and where
@@ -83,61 +99,4 @@ func (c *change) adjust(key Key, delta decimal.Decimal, at time.Time) {
 			map[string]string{"free": "at least 0"}, map[string]string{"free": row.Free.String()})
 	}
 	c.put(row)
-}
-
-// The wallets of an account.
-const (
-	walletSpot     = "spot"
-	walletIsolated = "isolated:"
-)
-
-// foldTransferred moves an amount between the wallets of an account.
-func (c *change) foldTransferred(p *eventv1.MarginTransferred) {
-	account, amount := c.id("account_id", p.GetAccountId()), c.amount("amount", p.GetAmount())
-	isolated := walletIsolated + p.GetSymbol()
-	if !amount.IsPositive() {
-		c.flagBalance(account, isolated, p.GetAsset(), map[string]string{"amount": "above 0"}, map[string]string{"amount": amount.String()})
-	}
-	from, to := walletSpot, isolated
-	if p.GetDirection() == eventv1.TransferDirection_TRANSFER_DIRECTION_ISOLATED_TO_SPOT {
-		from, to = to, from
-	}
-	at := c.occurred()
-	c.adjust(BalanceKey(account, from, p.GetAsset()), amount.Neg(), at)
-	c.adjust(BalanceKey(account, to, p.GetAsset()), amount, at)
-}
-
-// loan is a copy of a loan to change; a new one where nothing was borrowed before.
-func (c *change) loan(account uuid.UUID, symbol, asset string) *MarginLoan {
-	key := MarginLoanKey(account, symbol, asset)
-	if known := get[MarginLoan](&c.reader, key); known != nil {
-		return clone(known)
-	}
-	return &MarginLoan{TenantID: c.ev.TenantID, AccountID: account, Symbol: symbol, Asset: asset}
-}
-
-func (c *change) foldBorrowed(p *eventv1.MarginBorrowed) {
-	loan := c.loan(c.id("account_id", p.GetAccountId()), p.GetSymbol(), p.GetAsset())
-	amount := c.amount("amount", p.GetAmount())
-	if !amount.IsPositive() {
-		c.flagBalance(loan.AccountID, walletIsolated+loan.Symbol, loan.Asset,
-			map[string]string{"amount": "above 0"}, map[string]string{"amount": amount.String()})
-	}
-	loan.Borrowed = loan.Borrowed.Add(amount)
-	c.put(loan)
-}
-
-func (c *change) foldRepaid(p *eventv1.MarginRepaid) {
-	loan := c.loan(c.id("account_id", p.GetAccountId()), p.GetSymbol(), p.GetAsset())
-	amount, principal, interest := c.amount("amount", p.GetAmount()), c.amount("principal", p.GetPrincipal()), c.amount("interest", p.GetInterest())
-	expected, actual := map[string]string{}, map[string]string{}
-	if !principal.Add(interest).Equal(amount) {
-		expected["amount"], actual["amount"] = principal.Add(interest).String(), amount.String()
-	}
-	if principal.GreaterThan(loan.Borrowed) {
-		expected["borrowed"], actual["principal"] = loan.Borrowed.String(), principal.String()
-	}
-	c.flagBalance(loan.AccountID, walletIsolated+loan.Symbol, loan.Asset, expected, actual)
-	loan.Borrowed, loan.InterestPaid = loan.Borrowed.Sub(principal), loan.InterestPaid.Add(interest)
-	c.put(loan)
 }

@@ -51,6 +51,9 @@ func (r *reader) checkSignal(p *eventv1.DecisionProposed) error {
 	case signal.ExpiresAt != nil && r.moment(p.GetDecidedAt()).After(*signal.ExpiresAt):
 		return refused("SIGNAL_EXPIRED", "signal %s was good until %s", id, signal.ExpiresAt.Format(timeLayout))
 	}
+	if analyzed := signal.TechnicalStopPrice; analyzed.Valid {
+		return sameAmount("technical_stop_price", r.amount("technical_stop_price", p.GetTechnicalStopPrice()), analyzed.Decimal)
+	}
 	return nil
 }
 

@@ -15,10 +15,14 @@ func (c *change) foldDiscrepancy(p *eventv1.DiscrepancyDetected) {
 		Resolution: enumText(resolutions, p.GetResolution()), DetectedAt: c.occurred(),
 	}
 	row.IsOpen = p.GetResolution() != eventv1.Resolution_RESOLUTION_AUTO_REPAIRED
+	if row.RunID.Valid {
+		c.want(ReconciliationKey(row.RunID.UUID))
+	}
 	if get[Discrepancy](&c.reader, row.Key()) != nil {
 		return
 	}
 	c.put(row)
+	c.countRaised(row)
 	if p.GetKind() != eventv1.DiscrepancyKind_DISCREPANCY_KIND_STALE_POSITION || !row.PositionID.Valid {
 		return
 	}

@@ -58,7 +58,7 @@ func follow(t *testing.T, log *projectiontest.Log, payload proto.Message) {
 	require.NoError(t, err)
 	if err := projection.Check(log.State, log.Next(payload)); err != nil {
 		kind := fault.KindOf(err)
-		may := kind == fault.Invalid || kind == fault.Refused && (descriptor.IsDecision() || fault.ReasonOf(err) == "COMES_LATER")
+		may := kind == fault.Invalid || kind == fault.Refused && descriptor.IsDecision()
 		require.True(t, may, "%v: %v", kind, err)
 		return
 	}
@@ -89,7 +89,7 @@ func storedForm(validator protovalidate.Validator, in *eventv1.Payload) proto.Me
 // namesStream says whether it shows in a payload which stream holds it.
 func namesStream(descriptor *event.Descriptor, payload proto.Message) bool {
 	switch payload.(type) {
-	case *eventv1.TenantCreated, *eventv1.RiskCheckPassed, *eventv1.RiskCheckFailed:
+	case *eventv1.TenantCreated, *eventv1.SnapshotCreated, *eventv1.ProjectionRebuilt, *eventv1.RiskCheckPassed, *eventv1.RiskCheckFailed:
 		return true
 	}
 	m := payload.ProtoReflect()

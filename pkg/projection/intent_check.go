@@ -29,7 +29,7 @@ func (r *reader) checkIntent(p *eventv1.IntentCreated) error {
 	case eventv1.IntentType_INTENT_TYPE_TRANSFER, eventv1.IntentType_INTENT_TYPE_BORROW, eventv1.IntentType_INTENT_TYPE_REPAY,
 		eventv1.IntentType_INTENT_TYPE_UNSPECIFIED:
 	}
-	return refused(reasonComesLater, "intents to %s are not carried out yet", enumText(intentTypes, p.GetIntentType()))
+	return refused("INTENT_UNSUPPORTED", "no service carries out an intent to %s", enumText(intentTypes, p.GetIntentType()))
 }
 
 func (r *reader) checkCancel(p *eventv1.IntentCreated) error {

@@ -6,22 +6,27 @@ import (
 
 // The projection tables.
 const (
-	TableAccounts      = "accounts_current"
-	TableAPIKeys       = "api_keys_current"
-	TableBalances      = "balances_current"
-	TableDecisions     = "decisions_current"
-	TableDiscrepancies = "discrepancies_current"
-	TableFills         = "fills"
-	TableIntents       = "intents_current"
-	TableMarginLoans   = "margin_loans_current"
-	TableOrders        = "orders_current"
-	TablePnLPeriods    = "pnl_periods_current"
-	TablePositionSlots = "position_slots_current"
-	TablePositions     = "positions_current"
-	TableRisk          = "risk_state_current"
-	TableSignals       = "signals_current"
-	TableStrategies    = "strategy_state_current"
-	TableTenants       = "tenants_current"
+	TableAccounts        = "accounts_current"
+	TableAPIKeys         = "api_keys_current"
+	TableBalances        = "balances_current"
+	TableConnector       = "connector_state_current"
+	TableDecisions       = "decisions_current"
+	TableDiscrepancies   = "discrepancies_current"
+	TableFills           = "fills"
+	TableIntents         = "intents_current"
+	TableMarginLoans     = "margin_loans_current"
+	TableMarginState     = "margin_state_current"
+	TableOrders          = "orders_current"
+	TablePnLPeriods      = "pnl_periods_current"
+	TablePositionSlots   = "position_slots_current"
+	TablePositions       = "positions_current"
+	TableReconciliations = "reconciliation_runs_current"
+	TableReplays         = "replay_runs_current"
+	TableRisk            = "risk_state_current"
+	TableSignals         = "signals_current"
+	TableSnapshots       = "snapshots_current"
+	TableStrategies      = "strategy_state_current"
+	TableTenants         = "tenants_current"
 )
 
 // TenantKey names the tenant's own row.
@@ -36,6 +41,11 @@ func APIKeyKey(fingerprint string) Key { return Key{TableAPIKeys, joinKey(finger
 // BalanceKey names an asset of a wallet.
 func BalanceKey(account uuid.UUID, wallet, asset string) Key {
 	return Key{TableBalances, joinKey(account.String(), wallet, asset)}
+}
+
+// ConnectorKey names a line of an account to its venue.
+func ConnectorKey(account uuid.UUID, channel string) Key {
+	return Key{TableConnector, joinKey(account.String(), channel)}
 }
 
 // DecisionKey names a decision.
@@ -68,6 +78,11 @@ func MarginLoanKey(account uuid.UUID, symbol, asset string) Key {
 	return Key{TableMarginLoans, joinKey(account.String(), symbol, asset)}
 }
 
+// MarginStateKey names an isolated margin account.
+func MarginStateKey(account uuid.UUID, symbol string) Key {
+	return Key{TableMarginState, joinKey(account.String(), symbol)}
+}
+
 // OrderKey names an order.
 func OrderKey(order uuid.UUID) Key { return Key{TableOrders, order.String()} }
 
@@ -84,6 +99,12 @@ func PositionSlotKey(account uuid.UUID, symbol, side string) Key {
 // PositionKey names a position.
 func PositionKey(position uuid.UUID) Key { return Key{TablePositions, position.String()} }
 
+// ReconciliationKey names a reconciliation run.
+func ReconciliationKey(run uuid.UUID) Key { return Key{TableReconciliations, run.String()} }
+
+// ReplayKey names a rebuild.
+func ReplayKey(run uuid.UUID) Key { return Key{TableReplays, run.String()} }
+
 // RiskKey names the risk state of a strategy; the strategy is zero for the account itself.
 func RiskKey(account, strategy uuid.UUID) Key {
 	return Key{TableRisk, joinKey(account.String(), strategy.String())}
@@ -91,6 +112,11 @@ func RiskKey(account, strategy uuid.UUID) Key {
 
 // SignalKey names a signal.
 func SignalKey(signal uuid.UUID) Key { return Key{TableSignals, signal.String()} }
+
+// SnapshotKey names the newest snapshot of a scope.
+func SnapshotKey(scope string, id uuid.UUID) Key {
+	return Key{TableSnapshots, joinKey(scope, id.String())}
+}
 
 // StrategyKey names a strategy.
 func StrategyKey(strategy uuid.UUID) Key { return Key{TableStrategies, strategy.String()} }
@@ -145,6 +171,21 @@ func (r *Strategy) Key() Key { return StrategyKey(r.StrategyID) }
 // Key names the row.
 func (r *Tenant) Key() Key { return TenantKey() }
 
+// Key names the row.
+func (r *ConnectorState) Key() Key { return ConnectorKey(r.AccountID, r.Channel) }
+
+// Key names the row.
+func (r *MarginState) Key() Key { return MarginStateKey(r.AccountID, r.Symbol) }
+
+// Key names the row.
+func (r *ReconciliationRun) Key() Key { return ReconciliationKey(r.RunID) }
+
+// Key names the row.
+func (r *ReplayRun) Key() Key { return ReplayKey(r.RunID) }
+
+// Key names the row.
+func (r *Snapshot) Key() Key { return SnapshotKey(r.Scope, r.ScopeID) }
+
 // Tenant is the tenant that the row belongs to.
 func (r *Account) Tenant() uuid.UUID { return r.TenantID }
 
@@ -192,3 +233,18 @@ func (r *Strategy) Tenant() uuid.UUID { return r.TenantID }
 
 // Tenant is the tenant that the row belongs to.
 func (r *Tenant) Tenant() uuid.UUID { return r.TenantID }
+
+// Tenant is the tenant that the row belongs to.
+func (r *ConnectorState) Tenant() uuid.UUID { return r.TenantID }
+
+// Tenant is the tenant that the row belongs to.
+func (r *MarginState) Tenant() uuid.UUID { return r.TenantID }
+
+// Tenant is the tenant that the row belongs to.
+func (r *ReconciliationRun) Tenant() uuid.UUID { return r.TenantID }
+
+// Tenant is the tenant that the row belongs to.
+func (r *ReplayRun) Tenant() uuid.UUID { return r.TenantID }
+
+// Tenant is the tenant that the row belongs to.
+func (r *Snapshot) Tenant() uuid.UUID { return r.TenantID }

@@ -258,30 +258,6 @@ func (c *change) endUnsent(p *eventv1.OrderRejected, id, account uuid.UUID) bool
 	return true
 }
 
-// foldUncertain notes that nobody knows what became of a request. Which order it was about may be unknown too.
-func (c *change) foldUncertain(p *eventv1.ExchangeStateUncertain) {
-	if p.GetOrderId() == "" {
-		return
-	}
-	before, order := c.report(orderFact{
-		orderID: c.id("order_id", p.GetOrderId()), accountID: c.id("account_id", p.GetAccountId()),
-		clientOrderID: p.GetClientOrderId(),
-	})
-	switch p.GetOperation() {
-	case operationPlace:
-		order.UncertainPlace = true
-	case operationCancel:
-		order.UncertainCancel = true
-	}
-	c.record(before, order)
-}
-
-// What EXCHANGE_STATE_UNCERTAIN calls the requests that an order's fate hangs on.
-const (
-	operationPlace  = "place"
-	operationCancel = "cancel"
-)
-
 // newer is the later of two times, of which one may be absent.
 func newer(known *time.Time, told time.Time) *time.Time {
 	if known != nil && !told.After(*known) {

@@ -145,6 +145,15 @@ func maybeText(text string) *string {
 	return &text
 }
 
+// maybeNumber copies a number that may be absent: rows do not share memory with payloads.
+func maybeNumber(n *int32) *int32 {
+	if n == nil {
+		return nil
+	}
+	copied := *n
+	return &copied
+}
+
 // textOf is the text of one that may be absent.
 func textOf(text *string) string {
 	if text == nil {

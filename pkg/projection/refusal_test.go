@@ -308,7 +308,7 @@ func TestCheck_IntentCreated_entry(t *testing.T) {
 		{name: "another account", at: "approved", field: "account_id", payload: entry(func(p *eventv1.IntentCreated) { p.AccountId = projectiontest.Margin.String() })},
 		{name: "a limit without a price", at: "approved", field: "price", payload: entry(func(p *eventv1.IntentCreated) { p.OrderType = eventv1.OrderType_ORDER_TYPE_LIMIT })},
 		{name: "a stop without a trigger", at: "approved", field: "stop_price", payload: entry(func(p *eventv1.IntentCreated) { p.OrderType = eventv1.OrderType_ORDER_TYPE_STOP_LOSS })},
-		{name: "to borrow", at: "approved", reason: "COMES_LATER", payload: entry(func(p *eventv1.IntentCreated) { p.IntentType = eventv1.IntentType_INTENT_TYPE_BORROW })},
+		{name: "to borrow", at: "approved", reason: "INTENT_UNSUPPORTED", payload: entry(func(p *eventv1.IntentCreated) { p.IntentType = eventv1.IntentType_INTENT_TYPE_BORROW })},
 	})
 	t.Run("another position's decision", func(t *testing.T) {
 		t.Parallel()

@@ -36,6 +36,13 @@ type Account struct {
 	Permissions []string `db:"permissions" json:"permissions"`
 	// 1 for the first registration.
 	Version int32 `db:"version" json:"version"`
+	// HMAC, ED25519 or RSA; known once the key was rotated.
+	KeyType *string `db:"key_type" json:"key_type"`
+	// How often the key was rotated.
+	KeyRotations int32      `db:"key_rotations" json:"key_rotations"`
+	KeyRotatedAt *time.Time `db:"key_rotated_at" json:"key_rotated_at"`
+	// The first deposit, withdrawal or transfer since the limits were set: capital_base may be another by now.
+	CapitalReviewSince *time.Time `db:"capital_review_since" json:"capital_review_since"`
 	Meta
 }
 
@@ -44,6 +51,8 @@ type APIKey struct {
 	TenantID          uuid.UUID `db:"tenant_id" json:"tenant_id"`
 	APIKeyFingerprint string    `db:"api_key_fingerprint" json:"api_key_fingerprint"`
 	AccountID         uuid.UUID `db:"account_id" json:"account_id"`
+	// When another key took its place; an account may then register with it anew.
+	RetiredAt *time.Time `db:"retired_at" json:"retired_at"`
 	Meta
 }
 
@@ -134,5 +143,8 @@ type Discrepancy struct {
 	Resolution    string            `db:"resolution" json:"resolution"`
 	IsOpen        bool              `db:"is_open" json:"is_open"`
 	DetectedAt    time.Time         `db:"detected_at" json:"detected_at"`
+	ClosedAt      *time.Time        `db:"closed_at" json:"closed_at"`
+	// The reconciliation run that closed it.
+	ClosedByRunID uuid.NullUUID `db:"closed_by_run_id" json:"closed_by_run_id"`
 	Meta
 }

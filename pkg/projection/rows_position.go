@@ -120,6 +120,18 @@ type Signal struct {
 	DecisionID      uuid.NullUUID   `db:"decision_id" json:"decision_id"`
 	DetectedAt      time.Time       `db:"detected_at" json:"detected_at"`
 	ExpiresAt       *time.Time      `db:"expires_at" json:"expires_at"`
+	// How the chart was read for the stop.
+	StopMethod *string `db:"stop_method" json:"stop_method"`
+	// Which of the levels gave it, from 1; 0: none of them alone.
+	StopLevelN         *int32              `db:"stop_level_n" json:"stop_level_n"`
+	StopLevels         []string            `db:"stop_levels" json:"stop_levels"`
+	TechnicalStopPrice decimal.NullDecimal `db:"technical_stop_price" json:"technical_stop_price"`
+	// |entry_price - technical_stop_price|.
+	StopDistance decimal.NullDecimal `db:"stop_distance" json:"stop_distance"`
+	// Percent of entry.
+	StopDistancePct decimal.NullDecimal `db:"stop_distance_pct" json:"stop_distance_pct"`
+	StopConfidence  *string             `db:"stop_confidence" json:"stop_confidence"`
+	StopAnalyzedAt  *time.Time          `db:"stop_analyzed_at" json:"stop_analyzed_at"`
 	Meta
 }
 

@@ -12,19 +12,13 @@ import (
 
 // RulesVersion names this set of rules. State that other rules have folded is not continued but folded anew; it goes up
 // with every change of Fold that gives another state for the same log.
-const RulesVersion = 1
-
-// reasonComesLater is the reason of a refusal to record what nothing here can fold yet.
-const reasonComesLater = "COMES_LATER"
+const RulesVersion = 2
 
 // rule is what an event type does.
 type rule struct {
 	// check is for what we decide; nil for facts and records.
 	check func(*reader) error
-	// fold is nil for an event that changes no table.
-	fold func(*change)
-	// later stops producers, not readers: the type is in the contract, its tables are not built yet.
-	later bool
+	fold  func(*change)
 }
 
 // rules declares every event type of the taxonomy.
@@ -59,60 +53,34 @@ var rules = map[event.Type]rule{
 	"STRATEGY_UPDATED":    decides((*reader).checkStrategyUpdated, (*change).foldStrategyUpdated),
 
 	"SIGNAL_DETECTED":         decides((*reader).checkSignalDetected, (*change).foldSignalDetected),
-	"TECHNICAL_STOP_ANALYZED": {later: true},
+	"TECHNICAL_STOP_ANALYZED": decides((*reader).checkTechnicalStop, (*change).foldTechnicalStop),
 	"SIGNAL_ACCEPTED":         decides((*reader).checkSignalAccepted, (*change).foldSignalAccepted),
 	"SIGNAL_REJECTED":         decides((*reader).checkSignalRejected, (*change).foldSignalRejected),
 	"SIGNAL_EXPIRED":          decides((*reader).checkSignalExpired, (*change).foldSignalExpired),
 
-	// The connector's dealings are for people and for search; no table shows them yet.
-	"EXCHANGE_CONNECTED":       {},
-	"EXCHANGE_DISCONNECTED":    {},
-	"EXCHANGE_REQUEST_FAILED":  {},
+	"EXCHANGE_CONNECTED":       reports((*change).foldConnected),
+	"EXCHANGE_DISCONNECTED":    reports((*change).foldDisconnected),
+	"EXCHANGE_REQUEST_FAILED":  reports((*change).foldRequestFailed),
 	"EXCHANGE_STATE_UNCERTAIN": reports((*change).foldUncertain),
-	"EXCHANGE_RATE_LIMITED":    {},
+	"EXCHANGE_RATE_LIMITED":    reports((*change).foldRateLimited),
 
 	"MARGIN_TRANSFERRED":   reports((*change).foldTransferred),
 	"MARGIN_BORROWED":      reports((*change).foldBorrowed),
 	"MARGIN_REPAID":        reports((*change).foldRepaid),
-	"MARGIN_LEVEL_SAMPLED": {later: true},
+	"MARGIN_LEVEL_SAMPLED": reports((*change).foldMarginLevel),
 
-	"RECONCILIATION_COMPLETED": {later: true},
+	"RECONCILIATION_COMPLETED": reports((*change).foldReconciled),
 	"DISCREPANCY_DETECTED":     reports((*change).foldDiscrepancy),
-	"SNAPSHOT_CREATED":         {later: true},
-	"PROJECTION_REBUILT":       {later: true},
+	"SNAPSHOT_CREATED":         reports((*change).foldSnapshot),
+	"PROJECTION_REBUILT":       reports((*change).foldRebuilt),
 
 	"TENANT_CREATED":      decides((*reader).checkTenantCreated, (*change).foldTenantCreated),
 	"ACCOUNT_REGISTERED":  decides((*reader).checkAccountRegistered, (*change).foldAccountRegistered),
-	"CREDENTIALS_ROTATED": {later: true},
+	"CREDENTIALS_ROTATED": decides((*reader).checkCredentialsRotated, (*change).foldCredentialsRotated),
 }
 
-// Effect says what an event type does to the tables.
-type Effect int
-
-// The effects. Undeclared is a type that is not in the taxonomy.
-const (
-	EffectUndeclared Effect = iota
-	// EffectFolds changes rows.
-	EffectFolds
-	// EffectNone is recorded and changes no row.
-	EffectNone
-	// EffectComesLater is refused to producers and changes no row when read.
-	EffectComesLater
-)
-
-// EffectOf tells what an event type does.
-func EffectOf(t event.Type) Effect {
-	rule, declared := rules[t]
-	switch {
-	case !declared:
-		return EffectUndeclared
-	case rule.later:
-		return EffectComesLater
-	case rule.fold == nil:
-		return EffectNone
-	}
-	return EffectFolds
-}
+// Folds tells whether there is a rule for an event type. Every type of the taxonomy has one, and each changes a table.
+func Folds(t event.Type) bool { return rules[t].fold != nil }
 
 // reports makes the rule of a fact or a record.
 func reports[P proto.Message](fold func(*change, P)) rule {
@@ -151,9 +119,6 @@ func (r *reader) check() error {
 	if err := r.checkPlace(); err != nil {
 		return err
 	}
-	if rule.later {
-		return refused(reasonComesLater, "%s is not recorded yet", r.ev.Type)
-	}
 	if rule.check == nil {
 		return nil
 	}
@@ -162,12 +127,11 @@ func (r *reader) check() error {
 
 func (c *change) fold() {
 	rule, declared := rules[c.ev.Type]
-	switch {
-	case !declared:
+	if !declared {
 		c.fail("%s is not an event type", c.ev.Type)
-	case rule.fold != nil:
-		rule.fold(c)
+		return
 	}
+	rule.fold(c)
 }
 
 // checkPlace refuses an event in a stream of a kind that does not hold it, or of another thing than it names.

@@ -1,7 +1,6 @@
 package projection_test
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/google/uuid"
@@ -18,60 +17,10 @@ import (
 func TestRules_declare_every_event_type(t *testing.T) {
 	t.Parallel()
 	require.Len(t, event.All(), 44)
-	effects := map[projection.Effect]int{}
 	for _, descriptor := range event.All() {
-		effect := projection.EffectOf(descriptor.Type)
-		require.NotEqual(t, projection.EffectUndeclared, effect, descriptor.Type)
-		effects[effect]++
+		require.True(t, projection.Folds(descriptor.Type), descriptor.Type)
 	}
-	require.Equal(t, map[projection.Effect]int{
-		projection.EffectFolds: 34, projection.EffectNone: 4, projection.EffectComesLater: 6,
-	}, effects)
-	require.Equal(t, projection.EffectUndeclared, projection.EffectOf("ORDER_INVENTED"))
-}
-
-func TestRules_what_comes_later_stops_producers_not_readers(t *testing.T) {
-	t.Parallel()
-	log := registered(t)
-	later := 0
-	for _, descriptor := range event.All() {
-		if projection.EffectOf(descriptor.Type) != projection.EffectComesLater {
-			continue
-		}
-		later++
-		id := projectiontest.Spot
-		if descriptor.Streams[0] == event.KindTenant {
-			id = log.TenantID
-		}
-		stream := event.StreamKey{Kind: descriptor.Streams[0], ID: id}
-		payload, err := event.Decode(descriptor.Type, descriptor.Version, fmt.Appendf(nil, `{"%s_id":%q}`, stream.Kind, id))
-		require.NoError(t, err)
-		next := projection.Event{
-			TenantID: log.TenantID, Position: int64(len(log.Events)) + 1, StreamKey: stream.String(), Seq: 9, Type: descriptor.Type,
-			OccurredAt: log.Now, IngestedAt: log.Now, Payload: payload,
-		}
-		err = projection.Check(log.State, next)
-		require.Equal(t, "COMES_LATER", fault.ReasonOf(err), "%s: %v", descriptor.Type, err)
-		require.True(t, fault.Is(err, fault.Refused))
-		before := log.State.Render()
-		anomalies, err := projection.Fold(log.State, next)
-		require.NoError(t, err)
-		require.Empty(t, anomalies)
-		require.Equal(t, before, log.State.Render())
-	}
-	require.Equal(t, 6, later)
-}
-
-func TestRules_records_of_the_connector_change_nothing(t *testing.T) {
-	t.Parallel()
-	log := registered(t)
-	before := log.State.Render()
-	account := projectiontest.Spot.String()
-	add(t, log,
-		&eventv1.ExchangeConnected{AccountId: account}, &eventv1.ExchangeDisconnected{AccountId: account},
-		&eventv1.ExchangeRequestFailed{AccountId: account}, &eventv1.ExchangeRateLimited{AccountId: account},
-		&eventv1.ExchangeStateUncertain{AccountId: account, Operation: "query"})
-	require.Equal(t, before, log.State.Render())
+	require.False(t, projection.Folds("ORDER_INVENTED"))
 }
 
 // Law 6: facts are never refused, whatever the state; not even by one that knows nothing.

@@ -3,6 +3,7 @@ package projection_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -85,7 +86,18 @@ func everything(t *testing.T) *projectiontest.Log {
 		require.NoError(t, err)
 	}
 	add(t, s.Log, panicked("1"))
+	addObserved(t, s.Log)
 	return s.Log
+}
+
+// addObserved adds what our own services and the lines to the venue tell.
+func addObserved(t *testing.T, log *projectiontest.Log) {
+	t.Helper()
+	level := log.MarginLevel("1", "1")
+	level.MarginLevel, level.MarginRatio, level.IndexPrice, level.LiquidatePrice, level.Borrowed, level.Interest = largest, largest, largest, largest, largest, largest
+	add(t, log, log.Connected("c1"), log.Disconnected("c1"), log.RequestFailed(), log.RateLimited(5000), level,
+		log.Transferred("1", largest), log.Transferred("2", largest), log.Transferred("3", largest),
+		log.Reconciled("run"), log.SnapshotMade("s1", 3), log.Rebuilt("r1", 3), log.Rotated("key-2"))
 }
 
 func write(t *testing.T, pool *pgxpool.Pool, row projection.Row) {
@@ -121,10 +133,16 @@ func TestSchema_goes_down_and_up_again_on_filled_tables(t *testing.T) {
 		write(t, pool, row)
 	}
 	for _, direction := range []string{"down", "up"} {
-		text, err := migrations.FS.ReadFile("003_projections." + direction + ".sql")
-		require.NoError(t, err)
-		_, err = pool.Exec(context.WithoutCancel(t.Context()), string(text))
-		require.NoError(t, err)
+		files := []string{"003_projections", "007_all_types"}
+		if direction == "down" {
+			slices.Reverse(files)
+		}
+		for _, file := range files {
+			text, err := migrations.FS.ReadFile(file + "." + direction + ".sql")
+			require.NoError(t, err)
+			_, err = pool.Exec(context.WithoutCancel(t.Context()), string(text))
+			require.NoError(t, err)
+		}
 		var count int
 		require.NoError(t, pool.QueryRow(t.Context(), `
 			select count(*) from information_schema.tables where table_schema = current_schema() and (table_name like '%\_current' or table_name = 'fills')`).Scan(&count))

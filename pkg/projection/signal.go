@@ -13,7 +13,7 @@ func (c *change) foldSignalDetected(p *eventv1.SignalDetected) {
 		StrategyID: c.maybeID("strategy_id", p.GetStrategyId()), Symbol: p.GetSymbol(), Side: enumText(positionSides, p.GetSide()),
 		EntryPrice: c.amount("entry_price", p.GetEntryPrice()), StopLoss: c.amount("stop_loss", p.GetStopLoss()),
 		Detector: p.GetDetector(), Status: SignalDetected,
-		DetectedAt: c.moment(p.GetDetectedAt()), ExpiresAt: maybeMoment(p.GetExpiresAt()),
+		DetectedAt: c.moment(p.GetDetectedAt()), ExpiresAt: maybeMoment(p.GetExpiresAt()), StopLevels: []string{},
 	}
 	if c.signal(signal.SignalID) != nil {
 		c.fail("signal %s exists already", signal.SignalID)

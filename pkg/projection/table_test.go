@@ -19,7 +19,7 @@ import (
 func TestTables_are_ordered_and_found(t *testing.T) {
 	t.Parallel()
 	tables := projection.Tables()
-	require.Len(t, tables, 16)
+	require.Len(t, tables, 21)
 	for i, table := range tables {
 		require.Same(t, table, projection.TableNamed(table.Name))
 		require.Equal(t, "tenant_id", table.Columns[0].Name)

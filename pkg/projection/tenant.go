@@ -19,18 +19,17 @@ func (c *change) foldTenantCreated(p *eventv1.TenantCreated) {
 // foldAccountRegistered records an account and its limits. What the limits are used for stays as it is.
 func (c *change) foldAccountRegistered(p *eventv1.AccountRegistered) {
 	id := c.id("account_id", p.GetAccountId())
-	account := &Account{TenantID: c.ev.TenantID, AccountID: id}
+	account, before := &Account{TenantID: c.ev.TenantID, AccountID: id}, ""
 	if known := c.account(id); known != nil {
-		account = clone(known)
+		account, before = clone(known), known.APIKeyFingerprint
 	}
 	account.Exchange, account.Label, account.QuoteAsset = p.GetExchange(), p.GetLabel(), p.GetQuoteAsset()
 	account.Environment, account.Product = enumText(environments, p.GetEnvironment()), enumText(products, p.GetProduct())
 	account.MarginSymbol, account.APIKeyFingerprint = maybeText(p.GetMarginSymbol()), p.GetApiKeyFingerprint()
 	account.Permissions, account.Version = append([]string{}, p.GetPermissions()...), p.GetVersion()
+	account.CapitalReviewSince = nil // capital_base was just set.
 	c.put(account)
-	if get[APIKey](&c.reader, APIKeyKey(p.GetApiKeyFingerprint())) == nil {
-		c.put(&APIKey{TenantID: c.ev.TenantID, APIKeyFingerprint: p.GetApiKeyFingerprint(), AccountID: id})
-	}
+	c.replaceKey(id, before, p.GetApiKeyFingerprint())
 	c.putLimits(c.editRisk(id, uuid.Nil), p.GetRiskLimits())
 }
 
@@ -60,9 +59,8 @@ func (r *reader) checkAccountRegistered(p *eventv1.AccountRegistered) error {
 	if err != nil {
 		return err
 	}
-	key := get[APIKey](r, APIKeyKey(p.GetApiKeyFingerprint()))
-	if key != nil && key.AccountID != id {
-		return refused("API_KEY_TAKEN", "the API key stands for account %s already", key.AccountID).With("account_id", key.AccountID.String())
+	if err := r.keyIsFree(p.GetApiKeyFingerprint(), id); err != nil {
+		return err
 	}
 	known := r.account(id)
 	if known == nil {

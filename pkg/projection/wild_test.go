@@ -102,20 +102,25 @@ func wildFact(t *rapid.T, log *projectiontest.Log, plan projectiontest.Plan, int
 	return fill
 }
 
-var numericColumn = regexp.MustCompile(`^    (\w+) numeric\((\d+),18\)`)
+var (
+	tableLine     = regexp.MustCompile(`^(?:CREATE|ALTER) TABLE (\w+)`)
+	numericColumn = regexp.MustCompile(`^    (?:ADD COLUMN )?(\w+) numeric\((\d+),18\)`)
+)
 
 // numericWidths are how many digits before the point the schema has for a column, by table and column.
 func numericWidths(t *testing.T) map[string]int {
 	t.Helper()
-	text, err := migrations.FS.ReadFile("003_projections.up.sql")
-	require.NoError(t, err)
 	widths, table := map[string]int{}, ""
-	for line := range strings.Lines(string(text)) {
-		if name, found := strings.CutPrefix(line, "CREATE TABLE "); found {
-			table, _, _ = strings.Cut(name, " ")
-		}
-		if m := numericColumn.FindStringSubmatch(line); m != nil {
-			widths[table+"."+m[1]] = int(dec(m[2]).IntPart()) - 18
+	for _, file := range []string{"003_projections.up.sql", "007_all_types.up.sql"} {
+		text, err := migrations.FS.ReadFile(file)
+		require.NoError(t, err)
+		for line := range strings.Lines(string(text)) {
+			if m := tableLine.FindStringSubmatch(line); m != nil {
+				table = m[1]
+			}
+			if m := numericColumn.FindStringSubmatch(line); m != nil {
+				widths[table+"."+m[1]] = int(dec(m[2]).IntPart()) - 18
+			}
 		}
 	}
 	require.Greater(t, len(widths), 50)

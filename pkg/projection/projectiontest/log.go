@@ -81,7 +81,7 @@ func (l *Log) Next(payload proto.Message) projection.Event {
 // stream is the key of the stream that holds a payload.
 func (l *Log) stream(payload proto.Message) string {
 	switch p := payload.(type) {
-	case *eventv1.TenantCreated:
+	case *eventv1.TenantCreated, *eventv1.SnapshotCreated, *eventv1.ProjectionRebuilt:
 		return "tenant:" + l.TenantID.String()
 	case *eventv1.RiskCheckPassed:
 		return l.streamOfDecision(p.GetDecisionId())

@@ -71,6 +71,11 @@ var served = []struct {
 	{&projection.PnLPeriod{}, &projectorv1.PnLPeriod{}},
 	{&projection.MarginLoan{}, &projectorv1.MarginLoan{}},
 	{&projection.Discrepancy{}, &projectorv1.Discrepancy{}},
+	{&projection.ConnectorState{}, &projectorv1.ConnectorState{}},
+	{&projection.MarginState{}, &projectorv1.MarginState{}},
+	{&projection.ReconciliationRun{}, &projectorv1.ReconciliationRun{}},
+	{&projection.ReplayRun{}, &projectorv1.ReplayRun{}},
+	{&projection.Snapshot{}, &projectorv1.Snapshot{}},
 }
 
 // message is the row as M; nil for no row.

@@ -987,6 +987,61 @@ func (x *MarketRef) GetOpenTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// How far a stream was.
+type StreamSeq struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "<kind>:<uuid>".
+	StreamKey string `protobuf:"bytes,1,opt,name=stream_key,json=streamKey,proto3" json:"stream_key,omitempty"`
+	// Its last event's number.
+	Seq           int64 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StreamSeq) Reset() {
+	*x = StreamSeq{}
+	mi := &file_robson_event_v1_common_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StreamSeq) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StreamSeq) ProtoMessage() {}
+
+func (x *StreamSeq) ProtoReflect() protoreflect.Message {
+	mi := &file_robson_event_v1_common_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StreamSeq.ProtoReflect.Descriptor instead.
+func (*StreamSeq) Descriptor() ([]byte, []int) {
+	return file_robson_event_v1_common_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *StreamSeq) GetStreamKey() string {
+	if x != nil {
+		return x.StreamKey
+	}
+	return ""
+}
+
+func (x *StreamSeq) GetSeq() int64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
 var File_robson_event_v1_common_proto protoreflect.FileDescriptor
 
 const file_robson_event_v1_common_proto_rawDesc = "" +
@@ -1024,7 +1079,11 @@ const file_robson_event_v1_common_proto_rawDesc = "" +
 	"\tMarketRef\x123\n" +
 	"\x06symbol\x18\x01 \x01(\tB\x1b\xbaH\x18r\x16\x10\x01\x18\x142\x10^[A-Z0-9]{2,20}$R\x06symbol\x12%\n" +
 	"\binterval\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\bR\binterval\x12?\n" +
-	"\topen_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\bopenTime*9\n" +
+	"\topen_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\bopenTime\"b\n" +
+	"\tStreamSeq\x12(\n" +
+	"\n" +
+	"stream_key\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\tstreamKey\x12+\n" +
+	"\x03seq\x18\x02 \x01(\x03B\x19\xbaH\x16\"\x14\x18\x80\x80\x80\x80\x80\x80\x80\x10(\x80\x80\x80\x80\x80\x80\x80\xf0\xff\x01R\x03seq*9\n" +
 	"\x04Side\x12\x14\n" +
 	"\x10SIDE_UNSPECIFIED\x10\x00\x12\f\n" +
 	"\bSIDE_BUY\x10\x01\x12\r\n" +
@@ -1100,7 +1159,7 @@ func file_robson_event_v1_common_proto_rawDescGZIP() []byte {
 }
 
 var file_robson_event_v1_common_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
-var file_robson_event_v1_common_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_robson_event_v1_common_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_robson_event_v1_common_proto_goTypes = []any{
 	(Side)(0),                     // 0: robson.event.v1.Side
 	(PositionSide)(0),             // 1: robson.event.v1.PositionSide
@@ -1117,11 +1176,12 @@ var file_robson_event_v1_common_proto_goTypes = []any{
 	(*RiskConfig)(nil),            // 12: robson.event.v1.RiskConfig
 	(*RiskCheck)(nil),             // 13: robson.event.v1.RiskCheck
 	(*MarketRef)(nil),             // 14: robson.event.v1.MarketRef
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(*StreamSeq)(nil),             // 15: robson.event.v1.StreamSeq
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
 }
 var file_robson_event_v1_common_proto_depIdxs = []int32{
 	7,  // 0: robson.event.v1.RiskConfig.trailing_mode:type_name -> robson.event.v1.TrailingMode
-	15, // 1: robson.event.v1.MarketRef.open_time:type_name -> google.protobuf.Timestamp
+	16, // 1: robson.event.v1.MarketRef.open_time:type_name -> google.protobuf.Timestamp
 	2,  // [2:2] is the sub-list for method output_type
 	2,  // [2:2] is the sub-list for method input_type
 	2,  // [2:2] is the sub-list for extension type_name
@@ -1141,7 +1201,7 @@ func file_robson_event_v1_common_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_robson_event_v1_common_proto_rawDesc), len(file_robson_event_v1_common_proto_rawDesc)),
 			NumEnums:      11,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -328,6 +328,9 @@ const (
 	RebuildScope_REBUILD_SCOPE_UNSPECIFIED RebuildScope = 0
 	RebuildScope_REBUILD_SCOPE_ALL         RebuildScope = 1
 	RebuildScope_REBUILD_SCOPE_STREAM      RebuildScope = 2
+	RebuildScope_REBUILD_SCOPE_ACCOUNT     RebuildScope = 3
+	RebuildScope_REBUILD_SCOPE_STRATEGY    RebuildScope = 4
+	RebuildScope_REBUILD_SCOPE_POSITION    RebuildScope = 5
 )
 
 // Enum value maps for RebuildScope.
@@ -336,11 +339,17 @@ var (
 		0: "REBUILD_SCOPE_UNSPECIFIED",
 		1: "REBUILD_SCOPE_ALL",
 		2: "REBUILD_SCOPE_STREAM",
+		3: "REBUILD_SCOPE_ACCOUNT",
+		4: "REBUILD_SCOPE_STRATEGY",
+		5: "REBUILD_SCOPE_POSITION",
 	}
 	RebuildScope_value = map[string]int32{
 		"REBUILD_SCOPE_UNSPECIFIED": 0,
 		"REBUILD_SCOPE_ALL":         1,
 		"REBUILD_SCOPE_STREAM":      2,
+		"REBUILD_SCOPE_ACCOUNT":     3,
+		"REBUILD_SCOPE_STRATEGY":    4,
+		"REBUILD_SCOPE_POSITION":    5,
 	}
 )
 
@@ -674,14 +683,28 @@ func (x *DiscrepancyDetected) GetResolution() Resolution {
 
 // A checkpoint was made.
 type SnapshotCreated struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SnapshotId    string                 `protobuf:"bytes,1,opt,name=snapshot_id,json=snapshotId,proto3" json:"snapshot_id,omitempty"`
-	Scope         SnapshotScope          `protobuf:"varint,2,opt,name=scope,proto3,enum=robson.event.v1.SnapshotScope" json:"scope,omitempty"`
-	ScopeId       string                 `protobuf:"bytes,3,opt,name=scope_id,json=scopeId,proto3" json:"scope_id,omitempty"`
-	AsOfPosition  int64                  `protobuf:"varint,4,opt,name=as_of_position,json=asOfPosition,proto3" json:"as_of_position,omitempty"`
-	SnapshotType  string                 `protobuf:"bytes,5,opt,name=snapshot_type,json=snapshotType,proto3" json:"snapshot_type,omitempty"`
-	Checksum      string                 `protobuf:"bytes,6,opt,name=checksum,proto3" json:"checksum,omitempty"`
-	EventCount    int64                  `protobuf:"varint,7,opt,name=event_count,json=eventCount,proto3" json:"event_count,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	SnapshotId string                 `protobuf:"bytes,1,opt,name=snapshot_id,json=snapshotId,proto3" json:"snapshot_id,omitempty"`
+	Scope      SnapshotScope          `protobuf:"varint,2,opt,name=scope,proto3,enum=robson.event.v1.SnapshotScope" json:"scope,omitempty"`
+	// The account, strategy or position.
+	ScopeId string `protobuf:"bytes,3,opt,name=scope_id,json=scopeId,proto3" json:"scope_id,omitempty"`
+	// The state is that after this event of the tenant's log.
+	AsOfPosition int64 `protobuf:"varint,4,opt,name=as_of_position,json=asOfPosition,proto3" json:"as_of_position,omitempty"`
+	// What made it due: count, time, workflow or request.
+	SnapshotType string `protobuf:"bytes,5,opt,name=snapshot_type,json=snapshotType,proto3" json:"snapshot_type,omitempty"`
+	// SHA-256 of the canonical state, in hex digits.
+	Checksum string `protobuf:"bytes,6,opt,name=checksum,proto3" json:"checksum,omitempty"`
+	// Events of the scope up to as_of_position.
+	EventCount int64 `protobuf:"varint,7,opt,name=event_count,json=eventCount,proto3" json:"event_count,omitempty"`
+	// How far the scope's streams were at as_of_position, by stream_key. Told only where they are 64 or fewer: an account
+	// may have any number of them, and as_of_position says where each one was.
+	AsOfSeqs []*StreamSeq `protobuf:"bytes,8,rep,name=as_of_seqs,json=asOfSeqs,proto3" json:"as_of_seqs,omitempty"`
+	// How many streams the scope had. as_of_seqs is all of them, or empty.
+	StreamCount *int32 `protobuf:"varint,9,opt,name=stream_count,json=streamCount,proto3,oneof" json:"stream_count,omitempty"`
+	// The hash of the event at as_of_position, 64 hex digits: a snapshot that does not have it is not of this log.
+	ChainHash string `protobuf:"bytes,10,opt,name=chain_hash,json=chainHash,proto3" json:"chain_hash,omitempty"`
+	// The rules that folded the state.
+	RulesVersion  *int32 `protobuf:"varint,11,opt,name=rules_version,json=rulesVersion,proto3,oneof" json:"rules_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -765,22 +788,64 @@ func (x *SnapshotCreated) GetEventCount() int64 {
 	return 0
 }
 
-// State was computed anew from the log.
+func (x *SnapshotCreated) GetAsOfSeqs() []*StreamSeq {
+	if x != nil {
+		return x.AsOfSeqs
+	}
+	return nil
+}
+
+func (x *SnapshotCreated) GetStreamCount() int32 {
+	if x != nil && x.StreamCount != nil {
+		return *x.StreamCount
+	}
+	return 0
+}
+
+func (x *SnapshotCreated) GetChainHash() string {
+	if x != nil {
+		return x.ChainHash
+	}
+	return ""
+}
+
+func (x *SnapshotCreated) GetRulesVersion() int32 {
+	if x != nil && x.RulesVersion != nil {
+		return *x.RulesVersion
+	}
+	return 0
+}
+
+// State was computed anew from the log, and put in the place of what was there. A dry run and a comparison leave no event.
 type ProjectionRebuilt struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	RunId          string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	Scope          RebuildScope           `protobuf:"varint,2,opt,name=scope,proto3,enum=robson.event.v1.RebuildScope" json:"scope,omitempty"`
-	StreamKey      string                 `protobuf:"bytes,3,opt,name=stream_key,json=streamKey,proto3" json:"stream_key,omitempty"`
-	FromSnapshotId string                 `protobuf:"bytes,4,opt,name=from_snapshot_id,json=fromSnapshotId,proto3" json:"from_snapshot_id,omitempty"`
-	FromPosition   int64                  `protobuf:"varint,5,opt,name=from_position,json=fromPosition,proto3" json:"from_position,omitempty"`
-	ToPosition     int64                  `protobuf:"varint,6,opt,name=to_position,json=toPosition,proto3" json:"to_position,omitempty"`
-	EventsApplied  int64                  `protobuf:"varint,7,opt,name=events_applied,json=eventsApplied,proto3" json:"events_applied,omitempty"`
-	Rows           int64                  `protobuf:"varint,8,opt,name=rows,proto3" json:"rows,omitempty"`
-	ChecksumBefore string                 `protobuf:"bytes,9,opt,name=checksum_before,json=checksumBefore,proto3" json:"checksum_before,omitempty"`
-	ChecksumAfter  string                 `protobuf:"bytes,10,opt,name=checksum_after,json=checksumAfter,proto3" json:"checksum_after,omitempty"`
-	Identical      bool                   `protobuf:"varint,11,opt,name=identical,proto3" json:"identical,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	Scope RebuildScope           `protobuf:"varint,2,opt,name=scope,proto3,enum=robson.event.v1.RebuildScope" json:"scope,omitempty"`
+	// Scope stream: "<kind>:<uuid>".
+	StreamKey string `protobuf:"bytes,3,opt,name=stream_key,json=streamKey,proto3" json:"stream_key,omitempty"`
+	// Empty: from zero.
+	FromSnapshotId string `protobuf:"bytes,4,opt,name=from_snapshot_id,json=fromSnapshotId,proto3" json:"from_snapshot_id,omitempty"`
+	// Events after this position were folded: 0 from zero, else the snapshot's.
+	FromPosition int64 `protobuf:"varint,5,opt,name=from_position,json=fromPosition,proto3" json:"from_position,omitempty"`
+	// Up to this one, where it was switched.
+	ToPosition int64 `protobuf:"varint,6,opt,name=to_position,json=toPosition,proto3" json:"to_position,omitempty"`
+	// Events folded; fewer than the positions between where the scope is a part of the tenant.
+	EventsApplied int64 `protobuf:"varint,7,opt,name=events_applied,json=eventsApplied,proto3" json:"events_applied,omitempty"`
+	// Rows of the scope after it.
+	Rows int64 `protobuf:"varint,8,opt,name=rows,proto3" json:"rows,omitempty"`
+	// SHA-256 over the scope's rows before and after, in hex digits.
+	ChecksumBefore string `protobuf:"bytes,9,opt,name=checksum_before,json=checksumBefore,proto3" json:"checksum_before,omitempty"`
+	ChecksumAfter  string `protobuf:"bytes,10,opt,name=checksum_after,json=checksumAfter,proto3" json:"checksum_after,omitempty"`
+	// Nothing had to be mended.
+	Identical bool `protobuf:"varint,11,opt,name=identical,proto3" json:"identical,omitempty"`
+	// Scopes account, strategy and position: which.
+	ScopeId string `protobuf:"bytes,12,opt,name=scope_id,json=scopeId,proto3" json:"scope_id,omitempty"`
+	// Rows that were added, changed or taken away.
+	RowsChanged *int64 `protobuf:"varint,13,opt,name=rows_changed,json=rowsChanged,proto3,oneof" json:"rows_changed,omitempty"`
+	// The rules that folded the state.
+	RulesVersion  *int32 `protobuf:"varint,14,opt,name=rules_version,json=rulesVersion,proto3,oneof" json:"rules_version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ProjectionRebuilt) Reset() {
@@ -890,6 +955,27 @@ func (x *ProjectionRebuilt) GetIdentical() bool {
 	return false
 }
 
+func (x *ProjectionRebuilt) GetScopeId() string {
+	if x != nil {
+		return x.ScopeId
+	}
+	return ""
+}
+
+func (x *ProjectionRebuilt) GetRowsChanged() int64 {
+	if x != nil && x.RowsChanged != nil {
+		return *x.RowsChanged
+	}
+	return 0
+}
+
+func (x *ProjectionRebuilt) GetRulesVersion() int32 {
+	if x != nil && x.RulesVersion != nil {
+		return *x.RulesVersion
+	}
+	return 0
+}
+
 var File_robson_event_v1_observability_proto protoreflect.FileDescriptor
 
 const file_robson_event_v1_observability_proto_rawDesc = "" +
@@ -949,7 +1035,7 @@ const file_robson_event_v1_observability_proto_rawDesc = "" +
 	"\vActualEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01:'\xe2\xf9\x18#\n" +
-	"\x14DISCREPANCY_DETECTED\x10\x03\x18\x01\"\aaccount\"\xa7\x03\n" +
+	"\x14DISCREPANCY_DETECTED\x10\x03\x18\x01\"\aaccount\"\x88\x05\n" +
 	"\x0fSnapshotCreated\x12/\n" +
 	"\vsnapshot_id\x18\x01 \x01(\tB\x0e\xbaH\x05r\x03\xb0\x01\x01\xe2\xf9\x18\x02\x10\x02R\n" +
 	"snapshotId\x12@\n" +
@@ -960,8 +1046,17 @@ const file_robson_event_v1_observability_proto_rawDesc = "" +
 	"\rsnapshot_type\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\fsnapshotType\x12%\n" +
 	"\bchecksum\x18\x06 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\bchecksum\x12:\n" +
 	"\vevent_count\x18\a \x01(\x03B\x19\xbaH\x16\"\x14\x18\x80\x80\x80\x80\x80\x80\x80\x10(\x80\x80\x80\x80\x80\x80\x80\xf0\xff\x01R\n" +
-	"eventCount:\"\xe2\xf9\x18\x1e\n" +
-	"\x10SNAPSHOT_CREATED\x10\x03\x18\x01\"\x06tenant\"\xf7\x04\n" +
+	"eventCount\x12B\n" +
+	"\n" +
+	"as_of_seqs\x18\b \x03(\v2\x1a.robson.event.v1.StreamSeqB\b\xbaH\x05\x92\x01\x02\x10@R\basOfSeqs\x12&\n" +
+	"\fstream_count\x18\t \x01(\x05H\x00R\vstreamCount\x88\x01\x01\x12&\n" +
+	"\n" +
+	"chain_hash\x18\n" +
+	" \x01(\tB\a\xbaH\x04r\x02\x18@R\tchainHash\x12(\n" +
+	"\rrules_version\x18\v \x01(\x05H\x01R\frulesVersion\x88\x01\x01:\"\xe2\xf9\x18\x1e\n" +
+	"\x10SNAPSHOT_CREATED\x10\x03\x18\x01\"\x06tenantB\x0f\n" +
+	"\r_stream_countB\x10\n" +
+	"\x0e_rules_version\"\xb5\x06\n" +
 	"\x11ProjectionRebuilt\x12%\n" +
 	"\x06run_id\x18\x01 \x01(\tB\x0e\xbaH\x05r\x03\xb0\x01\x01\xe2\xf9\x18\x02\x10\x02R\x05runId\x12?\n" +
 	"\x05scope\x18\x02 \x01(\x0e2\x1d.robson.event.v1.RebuildScopeB\n" +
@@ -977,8 +1072,13 @@ const file_robson_event_v1_observability_proto_rawDesc = "" +
 	"\x0fchecksum_before\x18\t \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0echecksumBefore\x120\n" +
 	"\x0echecksum_after\x18\n" +
 	" \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\rchecksumAfter\x12\x1c\n" +
-	"\tidentical\x18\v \x01(\bR\tidentical:$\xe2\xf9\x18 \n" +
-	"\x12PROJECTION_REBUILT\x10\x03\x18\x01\"\x06tenant*\xf5\x01\n" +
+	"\tidentical\x18\v \x01(\bR\tidentical\x12,\n" +
+	"\bscope_id\x18\f \x01(\tB\x11\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01\xe2\xf9\x18\x02\x10\x02R\ascopeId\x12A\n" +
+	"\frows_changed\x18\r \x01(\x03B\x19\xbaH\x16\"\x14\x18\x80\x80\x80\x80\x80\x80\x80\x10(\x80\x80\x80\x80\x80\x80\x80\xf0\xff\x01H\x00R\vrowsChanged\x88\x01\x01\x12(\n" +
+	"\rrules_version\x18\x0e \x01(\x05H\x01R\frulesVersion\x88\x01\x01:$\xe2\xf9\x18 \n" +
+	"\x12PROJECTION_REBUILT\x10\x03\x18\x01\"\x06tenantB\x0f\n" +
+	"\r_rows_changedB\x10\n" +
+	"\x0e_rules_version*\xf5\x01\n" +
 	"\x15ReconciliationTrigger\x12&\n" +
 	"\"RECONCILIATION_TRIGGER_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eRECONCILIATION_TRIGGER_STARTUP\x10\x01\x12!\n" +
@@ -1015,11 +1115,14 @@ const file_robson_event_v1_observability_proto_rawDesc = "" +
 	"\x1aSNAPSHOT_SCOPE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16SNAPSHOT_SCOPE_ACCOUNT\x10\x01\x12\x1b\n" +
 	"\x17SNAPSHOT_SCOPE_STRATEGY\x10\x02\x12\x1b\n" +
-	"\x17SNAPSHOT_SCOPE_POSITION\x10\x03*^\n" +
+	"\x17SNAPSHOT_SCOPE_POSITION\x10\x03*\xb1\x01\n" +
 	"\fRebuildScope\x12\x1d\n" +
 	"\x19REBUILD_SCOPE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11REBUILD_SCOPE_ALL\x10\x01\x12\x18\n" +
-	"\x14REBUILD_SCOPE_STREAM\x10\x02B?Z=github.com/robson/robson/proto/gen/go/robson/event/v1;eventv1b\x06proto3"
+	"\x14REBUILD_SCOPE_STREAM\x10\x02\x12\x19\n" +
+	"\x15REBUILD_SCOPE_ACCOUNT\x10\x03\x12\x1a\n" +
+	"\x16REBUILD_SCOPE_STRATEGY\x10\x04\x12\x1a\n" +
+	"\x16REBUILD_SCOPE_POSITION\x10\x05B?Z=github.com/robson/robson/proto/gen/go/robson/event/v1;eventv1b\x06proto3"
 
 var (
 	file_robson_event_v1_observability_proto_rawDescOnce sync.Once
@@ -1050,6 +1153,7 @@ var file_robson_event_v1_observability_proto_goTypes = []any{
 	nil,                             // 11: robson.event.v1.DiscrepancyDetected.ActualEntry
 	(*timestamppb.Timestamp)(nil),   // 12: google.protobuf.Timestamp
 	(Severity)(0),                   // 13: robson.event.v1.Severity
+	(*StreamSeq)(nil),               // 14: robson.event.v1.StreamSeq
 }
 var file_robson_event_v1_observability_proto_depIdxs = []int32{
 	0,  // 0: robson.event.v1.ReconciliationCompleted.trigger:type_name -> robson.event.v1.ReconciliationTrigger
@@ -1062,12 +1166,13 @@ var file_robson_event_v1_observability_proto_depIdxs = []int32{
 	13, // 7: robson.event.v1.DiscrepancyDetected.severity:type_name -> robson.event.v1.Severity
 	3,  // 8: robson.event.v1.DiscrepancyDetected.resolution:type_name -> robson.event.v1.Resolution
 	4,  // 9: robson.event.v1.SnapshotCreated.scope:type_name -> robson.event.v1.SnapshotScope
-	5,  // 10: robson.event.v1.ProjectionRebuilt.scope:type_name -> robson.event.v1.RebuildScope
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	14, // 10: robson.event.v1.SnapshotCreated.as_of_seqs:type_name -> robson.event.v1.StreamSeq
+	5,  // 11: robson.event.v1.ProjectionRebuilt.scope:type_name -> robson.event.v1.RebuildScope
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_robson_event_v1_observability_proto_init() }
@@ -1076,6 +1181,8 @@ func file_robson_event_v1_observability_proto_init() {
 		return
 	}
 	file_robson_event_v1_common_proto_init()
+	file_robson_event_v1_observability_proto_msgTypes[2].OneofWrappers = []any{}
+	file_robson_event_v1_observability_proto_msgTypes[3].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -451,9 +451,16 @@ type Account struct {
 	// ingested_at of the event that made the row.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// ingested_at of the event that last changed it.
-	UpdatedAt     *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	// HMAC, ED25519 or RSA; known once the key was rotated.
+	KeyType string `protobuf:"bytes,16,opt,name=key_type,json=keyType,proto3" json:"key_type,omitempty"`
+	// How often the key was rotated.
+	KeyRotations int32                  `protobuf:"varint,17,opt,name=key_rotations,json=keyRotations,proto3" json:"key_rotations,omitempty"`
+	KeyRotatedAt *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=key_rotated_at,json=keyRotatedAt,proto3" json:"key_rotated_at,omitempty"`
+	// The first deposit, withdrawal or transfer since the limits were set: capital_base may be another by now.
+	CapitalReviewSince *timestamppb.Timestamp `protobuf:"bytes,19,opt,name=capital_review_since,json=capitalReviewSince,proto3" json:"capital_review_since,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Account) Reset() {
@@ -587,6 +594,34 @@ func (x *Account) GetCreatedAt() *timestamppb.Timestamp {
 func (x *Account) GetUpdatedAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.UpdatedAt
+	}
+	return nil
+}
+
+func (x *Account) GetKeyType() string {
+	if x != nil {
+		return x.KeyType
+	}
+	return ""
+}
+
+func (x *Account) GetKeyRotations() int32 {
+	if x != nil {
+		return x.KeyRotations
+	}
+	return 0
+}
+
+func (x *Account) GetKeyRotatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.KeyRotatedAt
+	}
+	return nil
+}
+
+func (x *Account) GetCapitalReviewSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CapitalReviewSince
 	}
 	return nil
 }
@@ -902,9 +937,21 @@ type Signal struct {
 	// ingested_at of the event that made the row.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// ingested_at of the event that last changed it.
-	UpdatedAt     *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	// How the chart was read for the stop.
+	StopMethod string `protobuf:"bytes,19,opt,name=stop_method,json=stopMethod,proto3" json:"stop_method,omitempty"`
+	// Which of the levels gave it, from 1; 0: none of them alone.
+	StopLevelN         *int32   `protobuf:"varint,20,opt,name=stop_level_n,json=stopLevelN,proto3,oneof" json:"stop_level_n,omitempty"`
+	StopLevels         []string `protobuf:"bytes,21,rep,name=stop_levels,json=stopLevels,proto3" json:"stop_levels,omitempty"`
+	TechnicalStopPrice string   `protobuf:"bytes,22,opt,name=technical_stop_price,json=technicalStopPrice,proto3" json:"technical_stop_price,omitempty"`
+	// |entry_price - technical_stop_price|.
+	StopDistance string `protobuf:"bytes,23,opt,name=stop_distance,json=stopDistance,proto3" json:"stop_distance,omitempty"`
+	// Percent of entry.
+	StopDistancePct string                 `protobuf:"bytes,24,opt,name=stop_distance_pct,json=stopDistancePct,proto3" json:"stop_distance_pct,omitempty"`
+	StopConfidence  string                 `protobuf:"bytes,25,opt,name=stop_confidence,json=stopConfidence,proto3" json:"stop_confidence,omitempty"`
+	StopAnalyzedAt  *timestamppb.Timestamp `protobuf:"bytes,26,opt,name=stop_analyzed_at,json=stopAnalyzedAt,proto3" json:"stop_analyzed_at,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Signal) Reset() {
@@ -1059,6 +1106,62 @@ func (x *Signal) GetCreatedAt() *timestamppb.Timestamp {
 func (x *Signal) GetUpdatedAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.UpdatedAt
+	}
+	return nil
+}
+
+func (x *Signal) GetStopMethod() string {
+	if x != nil {
+		return x.StopMethod
+	}
+	return ""
+}
+
+func (x *Signal) GetStopLevelN() int32 {
+	if x != nil && x.StopLevelN != nil {
+		return *x.StopLevelN
+	}
+	return 0
+}
+
+func (x *Signal) GetStopLevels() []string {
+	if x != nil {
+		return x.StopLevels
+	}
+	return nil
+}
+
+func (x *Signal) GetTechnicalStopPrice() string {
+	if x != nil {
+		return x.TechnicalStopPrice
+	}
+	return ""
+}
+
+func (x *Signal) GetStopDistance() string {
+	if x != nil {
+		return x.StopDistance
+	}
+	return ""
+}
+
+func (x *Signal) GetStopDistancePct() string {
+	if x != nil {
+		return x.StopDistancePct
+	}
+	return ""
+}
+
+func (x *Signal) GetStopConfidence() string {
+	if x != nil {
+		return x.StopConfidence
+	}
+	return ""
+}
+
+func (x *Signal) GetStopAnalyzedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StopAnalyzedAt
 	}
 	return nil
 }
@@ -3632,7 +3735,10 @@ type Discrepancy struct {
 	// ingested_at of the event that made the row.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// ingested_at of the event that last changed it.
-	UpdatedAt     *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	ClosedAt  *timestamppb.Timestamp `protobuf:"bytes,19,opt,name=closed_at,json=closedAt,proto3" json:"closed_at,omitempty"`
+	// The reconciliation run that closed it.
+	ClosedByRunId string `protobuf:"bytes,20,opt,name=closed_by_run_id,json=closedByRunId,proto3" json:"closed_by_run_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3793,11 +3899,1126 @@ func (x *Discrepancy) GetUpdatedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Discrepancy) GetClosedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ClosedAt
+	}
+	return nil
+}
+
+func (x *Discrepancy) GetClosedByRunId() string {
+	if x != nil {
+		return x.ClosedByRunId
+	}
+	return ""
+}
+
+// A line of an account to its venue, and how it goes there. Requests go by the channel rest.
+type ConnectorState struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	TenantId  string     `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	AccountId string     `protobuf:"bytes,2,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
+	Channel   v1.Channel `protobuf:"varint,3,opt,name=channel,proto3,enum=robson.event.v1.Channel" json:"channel,omitempty"`
+	// Empty as long as no connection was told.
+	Environment v1.Environment `protobuf:"varint,4,opt,name=environment,proto3,enum=robson.event.v1.Environment" json:"environment,omitempty"`
+	Connected   bool           `protobuf:"varint,5,opt,name=connected,proto3" json:"connected,omitempty"`
+	// The newest connection.
+	ConnectionId   string `protobuf:"bytes,6,opt,name=connection_id,json=connectionId,proto3" json:"connection_id,omitempty"`
+	SubscriptionId *int32 `protobuf:"varint,7,opt,name=subscription_id,json=subscriptionId,proto3,oneof" json:"subscription_id,omitempty"`
+	// The venue's clock less ours.
+	ClockOffsetMs *int32 `protobuf:"varint,8,opt,name=clock_offset_ms,json=clockOffsetMs,proto3,oneof" json:"clock_offset_ms,omitempty"`
+	// As the newest connection told it.
+	ReconnectCount    int32                  `protobuf:"varint,9,opt,name=reconnect_count,json=reconnectCount,proto3" json:"reconnect_count,omitempty"`
+	ConnectedAt       *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=connected_at,json=connectedAt,proto3" json:"connected_at,omitempty"`
+	DisconnectedAt    *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=disconnected_at,json=disconnectedAt,proto3" json:"disconnected_at,omitempty"`
+	DisconnectReason  string                 `protobuf:"bytes,12,opt,name=disconnect_reason,json=disconnectReason,proto3" json:"disconnect_reason,omitempty"`
+	DisconnectPlanned bool                   `protobuf:"varint,13,opt,name=disconnect_planned,json=disconnectPlanned,proto3" json:"disconnect_planned,omitempty"`
+	// The newest event that the venue had sent when a line went down.
+	LastEventTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=last_event_time,json=lastEventTime,proto3" json:"last_event_time,omitempty"`
+	// Requests that the venue definitely did not carry out.
+	FailedCount int64 `protobuf:"varint,15,opt,name=failed_count,json=failedCount,proto3" json:"failed_count,omitempty"`
+	// Those of them that may be tried again.
+	RetryableFailedCount int64                  `protobuf:"varint,16,opt,name=retryable_failed_count,json=retryableFailedCount,proto3" json:"retryable_failed_count,omitempty"`
+	LastError            string                 `protobuf:"bytes,17,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
+	LastErrorOperation   string                 `protobuf:"bytes,18,opt,name=last_error_operation,json=lastErrorOperation,proto3" json:"last_error_operation,omitempty"`
+	LastErrorCode        *int32                 `protobuf:"varint,19,opt,name=last_error_code,json=lastErrorCode,proto3,oneof" json:"last_error_code,omitempty"`
+	LastErrorHttpStatus  *int32                 `protobuf:"varint,20,opt,name=last_error_http_status,json=lastErrorHttpStatus,proto3,oneof" json:"last_error_http_status,omitempty"`
+	LastErrorAt          *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=last_error_at,json=lastErrorAt,proto3" json:"last_error_at,omitempty"`
+	// Requests of which nobody knew what became of them.
+	UncertainCount   int64                  `protobuf:"varint,22,opt,name=uncertain_count,json=uncertainCount,proto3" json:"uncertain_count,omitempty"`
+	LastUncertainAt  *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=last_uncertain_at,json=lastUncertainAt,proto3" json:"last_uncertain_at,omitempty"`
+	RateLimitedCount int64                  `protobuf:"varint,24,opt,name=rate_limited_count,json=rateLimitedCount,proto3" json:"rate_limited_count,omitempty"`
+	// No request goes out before.
+	BlockedUntil *timestamppb.Timestamp `protobuf:"bytes,25,opt,name=blocked_until,json=blockedUntil,proto3" json:"blocked_until,omitempty"`
+	// The event that last changed the row (ULID).
+	LastEventId string `protobuf:"bytes,26,opt,name=last_event_id,json=lastEventId,proto3" json:"last_event_id,omitempty"`
+	// Its position in the log.
+	LastPosition int64 `protobuf:"varint,27,opt,name=last_position,json=lastPosition,proto3" json:"last_position,omitempty"`
+	// ingested_at of the event that made the row.
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,28,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// ingested_at of the event that last changed it.
+	UpdatedAt     *timestamppb.Timestamp `protobuf:"bytes,29,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConnectorState) Reset() {
+	*x = ConnectorState{}
+	mi := &file_robson_projector_v1_state_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectorState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectorState) ProtoMessage() {}
+
+func (x *ConnectorState) ProtoReflect() protoreflect.Message {
+	mi := &file_robson_projector_v1_state_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectorState.ProtoReflect.Descriptor instead.
+func (*ConnectorState) Descriptor() ([]byte, []int) {
+	return file_robson_projector_v1_state_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ConnectorState) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *ConnectorState) GetAccountId() string {
+	if x != nil {
+		return x.AccountId
+	}
+	return ""
+}
+
+func (x *ConnectorState) GetChannel() v1.Channel {
+	if x != nil {
+		return x.Channel
+	}
+	return v1.Channel(0)
+}
+
+func (x *ConnectorState) GetEnvironment() v1.Environment {
+	if x != nil {
+		return x.Environment
+	}
+	return v1.Environment(0)
+}
+
+func (x *ConnectorState) GetConnected() bool {
+	if x != nil {
+		return x.Connected
+	}
+	return false
+}
+
+func (x *ConnectorState) GetConnectionId() string {
+	if x != nil {
+		return x.ConnectionId
+	}
+	return ""
+}
+
+func (x *ConnectorState) GetSubscriptionId() int32 {
+	if x != nil && x.SubscriptionId != nil {
+		return *x.SubscriptionId
+	}
+	return 0
+}
+
+func (x *ConnectorState) GetClockOffsetMs() int32 {
+	if x != nil && x.ClockOffsetMs != nil {
+		return *x.ClockOffsetMs
+	}
+	return 0
+}
+
+func (x *ConnectorState) GetReconnectCount() int32 {
+	if x != nil {
+		return x.ReconnectCount
+	}
+	return 0
+}
+
+func (x *ConnectorState) GetConnectedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ConnectedAt
+	}
+	return nil
+}
+
+func (x *ConnectorState) GetDisconnectedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DisconnectedAt
+	}
+	return nil
+}
+
+func (x *ConnectorState) GetDisconnectReason() string {
+	if x != nil {
+		return x.DisconnectReason
+	}
+	return ""
+}
+
+func (x *ConnectorState) GetDisconnectPlanned() bool {
+	if x != nil {
+		return x.DisconnectPlanned
+	}
+	return false
+}
+
+func (x *ConnectorState) GetLastEventTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastEventTime
+	}
+	return nil
+}
+
+func (x *ConnectorState) GetFailedCount() int64 {
+	if x != nil {
+		return x.FailedCount
+	}
+	return 0
+}
+
+func (x *ConnectorState) GetRetryableFailedCount() int64 {
+	if x != nil {
+		return x.RetryableFailedCount
+	}
+	return 0
+}
+
+func (x *ConnectorState) GetLastError() string {
+	if x != nil {
+		return x.LastError
+	}
+	return ""
+}
+
+func (x *ConnectorState) GetLastErrorOperation() string {
+	if x != nil {
+		return x.LastErrorOperation
+	}
+	return ""
+}
+
+func (x *ConnectorState) GetLastErrorCode() int32 {
+	if x != nil && x.LastErrorCode != nil {
+		return *x.LastErrorCode
+	}
+	return 0
+}
+
+func (x *ConnectorState) GetLastErrorHttpStatus() int32 {
+	if x != nil && x.LastErrorHttpStatus != nil {
+		return *x.LastErrorHttpStatus
+	}
+	return 0
+}
+
+func (x *ConnectorState) GetLastErrorAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastErrorAt
+	}
+	return nil
+}
+
+func (x *ConnectorState) GetUncertainCount() int64 {
+	if x != nil {
+		return x.UncertainCount
+	}
+	return 0
+}
+
+func (x *ConnectorState) GetLastUncertainAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastUncertainAt
+	}
+	return nil
+}
+
+func (x *ConnectorState) GetRateLimitedCount() int64 {
+	if x != nil {
+		return x.RateLimitedCount
+	}
+	return 0
+}
+
+func (x *ConnectorState) GetBlockedUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BlockedUntil
+	}
+	return nil
+}
+
+func (x *ConnectorState) GetLastEventId() string {
+	if x != nil {
+		return x.LastEventId
+	}
+	return ""
+}
+
+func (x *ConnectorState) GetLastPosition() int64 {
+	if x != nil {
+		return x.LastPosition
+	}
+	return 0
+}
+
+func (x *ConnectorState) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *ConnectorState) GetUpdatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UpdatedAt
+	}
+	return nil
+}
+
+// An isolated margin account, as the venue last judged it.
+type MarginState struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	TenantId  string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	AccountId string `protobuf:"bytes,2,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
+	Symbol    string `protobuf:"bytes,3,opt,name=symbol,proto3" json:"symbol,omitempty"`
+	// The newest sample; null as long as only transfers were told.
+	SampleId    string `protobuf:"bytes,4,opt,name=sample_id,json=sampleId,proto3" json:"sample_id,omitempty"`
+	MarginLevel string `protobuf:"bytes,5,opt,name=margin_level,json=marginLevel,proto3" json:"margin_level,omitempty"`
+	MarginRatio string `protobuf:"bytes,6,opt,name=margin_ratio,json=marginRatio,proto3" json:"margin_ratio,omitempty"`
+	// Empty before the first sample.
+	Status         v1.MarginStatus        `protobuf:"varint,7,opt,name=status,proto3,enum=robson.event.v1.MarginStatus" json:"status,omitempty"`
+	IndexPrice     string                 `protobuf:"bytes,8,opt,name=index_price,json=indexPrice,proto3" json:"index_price,omitempty"`
+	LiquidatePrice string                 `protobuf:"bytes,9,opt,name=liquidate_price,json=liquidatePrice,proto3" json:"liquidate_price,omitempty"`
+	Borrowed       string                 `protobuf:"bytes,10,opt,name=borrowed,proto3" json:"borrowed,omitempty"`
+	Interest       string                 `protobuf:"bytes,11,opt,name=interest,proto3" json:"interest,omitempty"`
+	SampledAt      *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=sampled_at,json=sampledAt,proto3" json:"sampled_at,omitempty"`
+	// What was moved in less what was moved out, per asset.
+	Transferred map[string]string `protobuf:"bytes,13,rep,name=transferred,proto3" json:"transferred,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The event that last changed the row (ULID).
+	LastEventId string `protobuf:"bytes,14,opt,name=last_event_id,json=lastEventId,proto3" json:"last_event_id,omitempty"`
+	// Its position in the log.
+	LastPosition int64 `protobuf:"varint,15,opt,name=last_position,json=lastPosition,proto3" json:"last_position,omitempty"`
+	// ingested_at of the event that made the row.
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// ingested_at of the event that last changed it.
+	UpdatedAt     *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MarginState) Reset() {
+	*x = MarginState{}
+	mi := &file_robson_projector_v1_state_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MarginState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MarginState) ProtoMessage() {}
+
+func (x *MarginState) ProtoReflect() protoreflect.Message {
+	mi := &file_robson_projector_v1_state_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MarginState.ProtoReflect.Descriptor instead.
+func (*MarginState) Descriptor() ([]byte, []int) {
+	return file_robson_projector_v1_state_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *MarginState) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *MarginState) GetAccountId() string {
+	if x != nil {
+		return x.AccountId
+	}
+	return ""
+}
+
+func (x *MarginState) GetSymbol() string {
+	if x != nil {
+		return x.Symbol
+	}
+	return ""
+}
+
+func (x *MarginState) GetSampleId() string {
+	if x != nil {
+		return x.SampleId
+	}
+	return ""
+}
+
+func (x *MarginState) GetMarginLevel() string {
+	if x != nil {
+		return x.MarginLevel
+	}
+	return ""
+}
+
+func (x *MarginState) GetMarginRatio() string {
+	if x != nil {
+		return x.MarginRatio
+	}
+	return ""
+}
+
+func (x *MarginState) GetStatus() v1.MarginStatus {
+	if x != nil {
+		return x.Status
+	}
+	return v1.MarginStatus(0)
+}
+
+func (x *MarginState) GetIndexPrice() string {
+	if x != nil {
+		return x.IndexPrice
+	}
+	return ""
+}
+
+func (x *MarginState) GetLiquidatePrice() string {
+	if x != nil {
+		return x.LiquidatePrice
+	}
+	return ""
+}
+
+func (x *MarginState) GetBorrowed() string {
+	if x != nil {
+		return x.Borrowed
+	}
+	return ""
+}
+
+func (x *MarginState) GetInterest() string {
+	if x != nil {
+		return x.Interest
+	}
+	return ""
+}
+
+func (x *MarginState) GetSampledAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SampledAt
+	}
+	return nil
+}
+
+func (x *MarginState) GetTransferred() map[string]string {
+	if x != nil {
+		return x.Transferred
+	}
+	return nil
+}
+
+func (x *MarginState) GetLastEventId() string {
+	if x != nil {
+		return x.LastEventId
+	}
+	return ""
+}
+
+func (x *MarginState) GetLastPosition() int64 {
+	if x != nil {
+		return x.LastPosition
+	}
+	return 0
+}
+
+func (x *MarginState) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *MarginState) GetUpdatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UpdatedAt
+	}
+	return nil
+}
+
+// A comparison of an account with its venue, and what it found.
+type ReconciliationRun struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	TenantId  string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	RunId     string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	AccountId string `protobuf:"bytes,3,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
+	// False for a run of which only discrepancies are known.
+	Completed         bool                     `protobuf:"varint,4,opt,name=completed,proto3" json:"completed,omitempty"`
+	Trigger           v1.ReconciliationTrigger `protobuf:"varint,5,opt,name=trigger,proto3,enum=robson.event.v1.ReconciliationTrigger" json:"trigger,omitempty"`
+	WindowFrom        *timestamppb.Timestamp   `protobuf:"bytes,6,opt,name=window_from,json=windowFrom,proto3" json:"window_from,omitempty"`
+	WindowTo          *timestamppb.Timestamp   `protobuf:"bytes,7,opt,name=window_to,json=windowTo,proto3" json:"window_to,omitempty"`
+	OrdersChecked     int32                    `protobuf:"varint,8,opt,name=orders_checked,json=ordersChecked,proto3" json:"orders_checked,omitempty"`
+	FillsChecked      int32                    `protobuf:"varint,9,opt,name=fills_checked,json=fillsChecked,proto3" json:"fills_checked,omitempty"`
+	BalancesChecked   int32                    `protobuf:"varint,10,opt,name=balances_checked,json=balancesChecked,proto3" json:"balances_checked,omitempty"`
+	MissingFills      int32                    `protobuf:"varint,11,opt,name=missing_fills,json=missingFills,proto3" json:"missing_fills,omitempty"`
+	MissingAcks       int32                    `protobuf:"varint,12,opt,name=missing_acks,json=missingAcks,proto3" json:"missing_acks,omitempty"`
+	UnknownOrders     int32                    `protobuf:"varint,13,opt,name=unknown_orders,json=unknownOrders,proto3" json:"unknown_orders,omitempty"`
+	BalanceMismatches int32                    `protobuf:"varint,14,opt,name=balance_mismatches,json=balanceMismatches,proto3" json:"balance_mismatches,omitempty"`
+	Resolved          int32                    `protobuf:"varint,15,opt,name=resolved,proto3" json:"resolved,omitempty"`
+	Unresolved        int32                    `protobuf:"varint,16,opt,name=unresolved,proto3" json:"unresolved,omitempty"`
+	ResolvedIds       []string                 `protobuf:"bytes,17,rep,name=resolved_ids,json=resolvedIds,proto3" json:"resolved_ids,omitempty"`
+	// Empty until it is completed.
+	Status     v1.ReconciliationStatus `protobuf:"varint,18,opt,name=status,proto3,enum=robson.event.v1.ReconciliationStatus" json:"status,omitempty"`
+	DurationMs int32                   `protobuf:"varint,19,opt,name=duration_ms,json=durationMs,proto3" json:"duration_ms,omitempty"`
+	// Discrepancies in the log that name the run.
+	Raised int32 `protobuf:"varint,20,opt,name=raised,proto3" json:"raised,omitempty"`
+	// Those of them that were repaired at once.
+	RaisedRepaired int32                  `protobuf:"varint,21,opt,name=raised_repaired,json=raisedRepaired,proto3" json:"raised_repaired,omitempty"`
+	CompletedAt    *timestamppb.Timestamp `protobuf:"bytes,22,opt,name=completed_at,json=completedAt,proto3" json:"completed_at,omitempty"`
+	// The event that last changed the row (ULID).
+	LastEventId string `protobuf:"bytes,23,opt,name=last_event_id,json=lastEventId,proto3" json:"last_event_id,omitempty"`
+	// Its position in the log.
+	LastPosition int64 `protobuf:"varint,24,opt,name=last_position,json=lastPosition,proto3" json:"last_position,omitempty"`
+	// ingested_at of the event that made the row.
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,25,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// ingested_at of the event that last changed it.
+	UpdatedAt     *timestamppb.Timestamp `protobuf:"bytes,26,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReconciliationRun) Reset() {
+	*x = ReconciliationRun{}
+	mi := &file_robson_projector_v1_state_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReconciliationRun) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReconciliationRun) ProtoMessage() {}
+
+func (x *ReconciliationRun) ProtoReflect() protoreflect.Message {
+	mi := &file_robson_projector_v1_state_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReconciliationRun.ProtoReflect.Descriptor instead.
+func (*ReconciliationRun) Descriptor() ([]byte, []int) {
+	return file_robson_projector_v1_state_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ReconciliationRun) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *ReconciliationRun) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *ReconciliationRun) GetAccountId() string {
+	if x != nil {
+		return x.AccountId
+	}
+	return ""
+}
+
+func (x *ReconciliationRun) GetCompleted() bool {
+	if x != nil {
+		return x.Completed
+	}
+	return false
+}
+
+func (x *ReconciliationRun) GetTrigger() v1.ReconciliationTrigger {
+	if x != nil {
+		return x.Trigger
+	}
+	return v1.ReconciliationTrigger(0)
+}
+
+func (x *ReconciliationRun) GetWindowFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WindowFrom
+	}
+	return nil
+}
+
+func (x *ReconciliationRun) GetWindowTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WindowTo
+	}
+	return nil
+}
+
+func (x *ReconciliationRun) GetOrdersChecked() int32 {
+	if x != nil {
+		return x.OrdersChecked
+	}
+	return 0
+}
+
+func (x *ReconciliationRun) GetFillsChecked() int32 {
+	if x != nil {
+		return x.FillsChecked
+	}
+	return 0
+}
+
+func (x *ReconciliationRun) GetBalancesChecked() int32 {
+	if x != nil {
+		return x.BalancesChecked
+	}
+	return 0
+}
+
+func (x *ReconciliationRun) GetMissingFills() int32 {
+	if x != nil {
+		return x.MissingFills
+	}
+	return 0
+}
+
+func (x *ReconciliationRun) GetMissingAcks() int32 {
+	if x != nil {
+		return x.MissingAcks
+	}
+	return 0
+}
+
+func (x *ReconciliationRun) GetUnknownOrders() int32 {
+	if x != nil {
+		return x.UnknownOrders
+	}
+	return 0
+}
+
+func (x *ReconciliationRun) GetBalanceMismatches() int32 {
+	if x != nil {
+		return x.BalanceMismatches
+	}
+	return 0
+}
+
+func (x *ReconciliationRun) GetResolved() int32 {
+	if x != nil {
+		return x.Resolved
+	}
+	return 0
+}
+
+func (x *ReconciliationRun) GetUnresolved() int32 {
+	if x != nil {
+		return x.Unresolved
+	}
+	return 0
+}
+
+func (x *ReconciliationRun) GetResolvedIds() []string {
+	if x != nil {
+		return x.ResolvedIds
+	}
+	return nil
+}
+
+func (x *ReconciliationRun) GetStatus() v1.ReconciliationStatus {
+	if x != nil {
+		return x.Status
+	}
+	return v1.ReconciliationStatus(0)
+}
+
+func (x *ReconciliationRun) GetDurationMs() int32 {
+	if x != nil {
+		return x.DurationMs
+	}
+	return 0
+}
+
+func (x *ReconciliationRun) GetRaised() int32 {
+	if x != nil {
+		return x.Raised
+	}
+	return 0
+}
+
+func (x *ReconciliationRun) GetRaisedRepaired() int32 {
+	if x != nil {
+		return x.RaisedRepaired
+	}
+	return 0
+}
+
+func (x *ReconciliationRun) GetCompletedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CompletedAt
+	}
+	return nil
+}
+
+func (x *ReconciliationRun) GetLastEventId() string {
+	if x != nil {
+		return x.LastEventId
+	}
+	return ""
+}
+
+func (x *ReconciliationRun) GetLastPosition() int64 {
+	if x != nil {
+		return x.LastPosition
+	}
+	return 0
+}
+
+func (x *ReconciliationRun) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *ReconciliationRun) GetUpdatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UpdatedAt
+	}
+	return nil
+}
+
+// A rebuild of projections from the log that was switched to.
+type ReplayRun struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	TenantId string          `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	RunId    string          `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	Scope    v1.RebuildScope `protobuf:"varint,3,opt,name=scope,proto3,enum=robson.event.v1.RebuildScope" json:"scope,omitempty"`
+	// The account, strategy or position; null for a whole tenant and for a stream.
+	ScopeId string `protobuf:"bytes,4,opt,name=scope_id,json=scopeId,proto3" json:"scope_id,omitempty"`
+	// Scope stream: which.
+	StreamKey string `protobuf:"bytes,5,opt,name=stream_key,json=streamKey,proto3" json:"stream_key,omitempty"`
+	// Null: from zero.
+	FromSnapshotId string `protobuf:"bytes,6,opt,name=from_snapshot_id,json=fromSnapshotId,proto3" json:"from_snapshot_id,omitempty"`
+	// The last position before the first that was folded.
+	FromPosition int64 `protobuf:"varint,7,opt,name=from_position,json=fromPosition,proto3" json:"from_position,omitempty"`
+	// The last position that was folded.
+	ToPosition     int64  `protobuf:"varint,8,opt,name=to_position,json=toPosition,proto3" json:"to_position,omitempty"`
+	EventsApplied  int64  `protobuf:"varint,9,opt,name=events_applied,json=eventsApplied,proto3" json:"events_applied,omitempty"`
+	Rows           int64  `protobuf:"varint,10,opt,name=rows,proto3" json:"rows,omitempty"`
+	RowsChanged    int64  `protobuf:"varint,11,opt,name=rows_changed,json=rowsChanged,proto3" json:"rows_changed,omitempty"`
+	ChecksumBefore string `protobuf:"bytes,12,opt,name=checksum_before,json=checksumBefore,proto3" json:"checksum_before,omitempty"`
+	ChecksumAfter  string `protobuf:"bytes,13,opt,name=checksum_after,json=checksumAfter,proto3" json:"checksum_after,omitempty"`
+	// Nothing had to be mended.
+	Identical bool `protobuf:"varint,14,opt,name=identical,proto3" json:"identical,omitempty"`
+	// The rules that folded.
+	RulesVersion *int32                 `protobuf:"varint,15,opt,name=rules_version,json=rulesVersion,proto3,oneof" json:"rules_version,omitempty"`
+	RebuiltAt    *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=rebuilt_at,json=rebuiltAt,proto3" json:"rebuilt_at,omitempty"`
+	// The event that last changed the row (ULID).
+	LastEventId string `protobuf:"bytes,17,opt,name=last_event_id,json=lastEventId,proto3" json:"last_event_id,omitempty"`
+	// Its position in the log.
+	LastPosition int64 `protobuf:"varint,18,opt,name=last_position,json=lastPosition,proto3" json:"last_position,omitempty"`
+	// ingested_at of the event that made the row.
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,19,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// ingested_at of the event that last changed it.
+	UpdatedAt     *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayRun) Reset() {
+	*x = ReplayRun{}
+	mi := &file_robson_projector_v1_state_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayRun) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayRun) ProtoMessage() {}
+
+func (x *ReplayRun) ProtoReflect() protoreflect.Message {
+	mi := &file_robson_projector_v1_state_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayRun.ProtoReflect.Descriptor instead.
+func (*ReplayRun) Descriptor() ([]byte, []int) {
+	return file_robson_projector_v1_state_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ReplayRun) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *ReplayRun) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *ReplayRun) GetScope() v1.RebuildScope {
+	if x != nil {
+		return x.Scope
+	}
+	return v1.RebuildScope(0)
+}
+
+func (x *ReplayRun) GetScopeId() string {
+	if x != nil {
+		return x.ScopeId
+	}
+	return ""
+}
+
+func (x *ReplayRun) GetStreamKey() string {
+	if x != nil {
+		return x.StreamKey
+	}
+	return ""
+}
+
+func (x *ReplayRun) GetFromSnapshotId() string {
+	if x != nil {
+		return x.FromSnapshotId
+	}
+	return ""
+}
+
+func (x *ReplayRun) GetFromPosition() int64 {
+	if x != nil {
+		return x.FromPosition
+	}
+	return 0
+}
+
+func (x *ReplayRun) GetToPosition() int64 {
+	if x != nil {
+		return x.ToPosition
+	}
+	return 0
+}
+
+func (x *ReplayRun) GetEventsApplied() int64 {
+	if x != nil {
+		return x.EventsApplied
+	}
+	return 0
+}
+
+func (x *ReplayRun) GetRows() int64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *ReplayRun) GetRowsChanged() int64 {
+	if x != nil {
+		return x.RowsChanged
+	}
+	return 0
+}
+
+func (x *ReplayRun) GetChecksumBefore() string {
+	if x != nil {
+		return x.ChecksumBefore
+	}
+	return ""
+}
+
+func (x *ReplayRun) GetChecksumAfter() string {
+	if x != nil {
+		return x.ChecksumAfter
+	}
+	return ""
+}
+
+func (x *ReplayRun) GetIdentical() bool {
+	if x != nil {
+		return x.Identical
+	}
+	return false
+}
+
+func (x *ReplayRun) GetRulesVersion() int32 {
+	if x != nil && x.RulesVersion != nil {
+		return *x.RulesVersion
+	}
+	return 0
+}
+
+func (x *ReplayRun) GetRebuiltAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RebuiltAt
+	}
+	return nil
+}
+
+func (x *ReplayRun) GetLastEventId() string {
+	if x != nil {
+		return x.LastEventId
+	}
+	return ""
+}
+
+func (x *ReplayRun) GetLastPosition() int64 {
+	if x != nil {
+		return x.LastPosition
+	}
+	return 0
+}
+
+func (x *ReplayRun) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *ReplayRun) GetUpdatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UpdatedAt
+	}
+	return nil
+}
+
+// The newest snapshot of a scope, as announced.
+type Snapshot struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	TenantId     string           `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	Scope        v1.SnapshotScope `protobuf:"varint,2,opt,name=scope,proto3,enum=robson.event.v1.SnapshotScope" json:"scope,omitempty"`
+	ScopeId      string           `protobuf:"bytes,3,opt,name=scope_id,json=scopeId,proto3" json:"scope_id,omitempty"`
+	SnapshotId   string           `protobuf:"bytes,4,opt,name=snapshot_id,json=snapshotId,proto3" json:"snapshot_id,omitempty"`
+	AsOfPosition int64            `protobuf:"varint,5,opt,name=as_of_position,json=asOfPosition,proto3" json:"as_of_position,omitempty"`
+	SnapshotType string           `protobuf:"bytes,6,opt,name=snapshot_type,json=snapshotType,proto3" json:"snapshot_type,omitempty"`
+	Checksum     string           `protobuf:"bytes,7,opt,name=checksum,proto3" json:"checksum,omitempty"`
+	// The hash of the event at as_of_position.
+	ChainHash string `protobuf:"bytes,8,opt,name=chain_hash,json=chainHash,proto3" json:"chain_hash,omitempty"`
+	// The rules that folded the state.
+	RulesVersion *int32 `protobuf:"varint,9,opt,name=rules_version,json=rulesVersion,proto3,oneof" json:"rules_version,omitempty"`
+	// Events of the scope up to as_of_position.
+	EventCount int64 `protobuf:"varint,10,opt,name=event_count,json=eventCount,proto3" json:"event_count,omitempty"`
+	// How many were announced so far.
+	Snapshots int64                  `protobuf:"varint,11,opt,name=snapshots,proto3" json:"snapshots,omitempty"`
+	MadeAt    *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=made_at,json=madeAt,proto3" json:"made_at,omitempty"`
+	// The event that last changed the row (ULID).
+	LastEventId string `protobuf:"bytes,13,opt,name=last_event_id,json=lastEventId,proto3" json:"last_event_id,omitempty"`
+	// Its position in the log.
+	LastPosition int64 `protobuf:"varint,14,opt,name=last_position,json=lastPosition,proto3" json:"last_position,omitempty"`
+	// ingested_at of the event that made the row.
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// ingested_at of the event that last changed it.
+	UpdatedAt     *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Snapshot) Reset() {
+	*x = Snapshot{}
+	mi := &file_robson_projector_v1_state_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Snapshot) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Snapshot) ProtoMessage() {}
+
+func (x *Snapshot) ProtoReflect() protoreflect.Message {
+	mi := &file_robson_projector_v1_state_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
+func (*Snapshot) Descriptor() ([]byte, []int) {
+	return file_robson_projector_v1_state_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Snapshot) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *Snapshot) GetScope() v1.SnapshotScope {
+	if x != nil {
+		return x.Scope
+	}
+	return v1.SnapshotScope(0)
+}
+
+func (x *Snapshot) GetScopeId() string {
+	if x != nil {
+		return x.ScopeId
+	}
+	return ""
+}
+
+func (x *Snapshot) GetSnapshotId() string {
+	if x != nil {
+		return x.SnapshotId
+	}
+	return ""
+}
+
+func (x *Snapshot) GetAsOfPosition() int64 {
+	if x != nil {
+		return x.AsOfPosition
+	}
+	return 0
+}
+
+func (x *Snapshot) GetSnapshotType() string {
+	if x != nil {
+		return x.SnapshotType
+	}
+	return ""
+}
+
+func (x *Snapshot) GetChecksum() string {
+	if x != nil {
+		return x.Checksum
+	}
+	return ""
+}
+
+func (x *Snapshot) GetChainHash() string {
+	if x != nil {
+		return x.ChainHash
+	}
+	return ""
+}
+
+func (x *Snapshot) GetRulesVersion() int32 {
+	if x != nil && x.RulesVersion != nil {
+		return *x.RulesVersion
+	}
+	return 0
+}
+
+func (x *Snapshot) GetEventCount() int64 {
+	if x != nil {
+		return x.EventCount
+	}
+	return 0
+}
+
+func (x *Snapshot) GetSnapshots() int64 {
+	if x != nil {
+		return x.Snapshots
+	}
+	return 0
+}
+
+func (x *Snapshot) GetMadeAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.MadeAt
+	}
+	return nil
+}
+
+func (x *Snapshot) GetLastEventId() string {
+	if x != nil {
+		return x.LastEventId
+	}
+	return ""
+}
+
+func (x *Snapshot) GetLastPosition() int64 {
+	if x != nil {
+		return x.LastPosition
+	}
+	return 0
+}
+
+func (x *Snapshot) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *Snapshot) GetUpdatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UpdatedAt
+	}
+	return nil
+}
+
 var File_robson_projector_v1_state_proto protoreflect.FileDescriptor
 
 const file_robson_projector_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x1frobson/projector/v1/state.proto\x12\x13robson.projector.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1crobson/event/v1/common.proto\x1a\x1erobson/event/v1/decision.proto\x1a#robson/event/v1/observability.proto\"\x8c\x02\n" +
+	"\x1frobson/projector/v1/state.proto\x12\x13robson.projector.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1crobson/event/v1/common.proto\x1a\x1erobson/event/v1/decision.proto\x1a\x1erobson/event/v1/exchange.proto\x1a\x1crobson/event/v1/margin.proto\x1a#robson/event/v1/observability.proto\"\x8c\x02\n" +
 	"\x06Tenant\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -3807,7 +5028,7 @@ const file_robson_projector_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
-	"updated_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\xdc\x04\n" +
+	"updated_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\xac\x06\n" +
 	"\aAccount\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x1d\n" +
 	"\n" +
@@ -3828,7 +5049,11 @@ const file_robson_projector_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
-	"updated_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\xaa\n" +
+	"updated_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12\x19\n" +
+	"\bkey_type\x18\x10 \x01(\tR\akeyType\x12#\n" +
+	"\rkey_rotations\x18\x11 \x01(\x05R\fkeyRotations\x12@\n" +
+	"\x0ekey_rotated_at\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\fkeyRotatedAt\x12L\n" +
+	"\x14capital_review_since\x18\x13 \x01(\v2\x1a.google.protobuf.TimestampR\x12capitalReviewSince\"\xaa\n" +
 	"\n" +
 	"\bStrategy\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x1f\n" +
@@ -3873,7 +5098,7 @@ const file_robson_projector_v1_state_proto_rawDesc = "" +
 	"\x13DetectorConfigEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x15\n" +
-	"\x13_max_open_positions\"\xe7\x05\n" +
+	"\x13_max_open_positions\"\xd3\b\n" +
 	"\x06Signal\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x1b\n" +
 	"\tsignal_id\x18\x02 \x01(\tR\bsignalId\x12\x1f\n" +
@@ -3901,7 +5126,19 @@ const file_robson_projector_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
-	"updated_at\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\xb0\n" +
+	"updated_at\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12\x1f\n" +
+	"\vstop_method\x18\x13 \x01(\tR\n" +
+	"stopMethod\x12%\n" +
+	"\fstop_level_n\x18\x14 \x01(\x05H\x00R\n" +
+	"stopLevelN\x88\x01\x01\x12\x1f\n" +
+	"\vstop_levels\x18\x15 \x03(\tR\n" +
+	"stopLevels\x120\n" +
+	"\x14technical_stop_price\x18\x16 \x01(\tR\x12technicalStopPrice\x12#\n" +
+	"\rstop_distance\x18\x17 \x01(\tR\fstopDistance\x12*\n" +
+	"\x11stop_distance_pct\x18\x18 \x01(\tR\x0fstopDistancePct\x12'\n" +
+	"\x0fstop_confidence\x18\x19 \x01(\tR\x0estopConfidence\x12D\n" +
+	"\x10stop_analyzed_at\x18\x1a \x01(\v2\x1a.google.protobuf.TimestampR\x0estopAnalyzedAtB\x0f\n" +
+	"\r_stop_level_n\"\xb0\n" +
 	"\n" +
 	"\bDecision\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x1f\n" +
@@ -4266,7 +5503,7 @@ const file_robson_projector_v1_state_proto_rawDesc = "" +
 	"created_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
 	"updated_at\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\x87\a\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\xe9\a\n" +
 	"\vDiscrepancy\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12%\n" +
 	"\x0ediscrepancy_id\x18\x02 \x01(\tR\rdiscrepancyId\x12\x1d\n" +
@@ -4293,13 +5530,168 @@ const file_robson_projector_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
-	"updated_at\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x1a;\n" +
+	"updated_at\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x127\n" +
+	"\tclosed_at\x18\x13 \x01(\v2\x1a.google.protobuf.TimestampR\bclosedAt\x12'\n" +
+	"\x10closed_by_run_id\x18\x14 \x01(\tR\rclosedByRunId\x1a;\n" +
 	"\rExpectedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a9\n" +
 	"\vActualEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*\x83\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf2\v\n" +
+	"\x0eConnectorState\x12\x1b\n" +
+	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x1d\n" +
+	"\n" +
+	"account_id\x18\x02 \x01(\tR\taccountId\x122\n" +
+	"\achannel\x18\x03 \x01(\x0e2\x18.robson.event.v1.ChannelR\achannel\x12>\n" +
+	"\venvironment\x18\x04 \x01(\x0e2\x1c.robson.event.v1.EnvironmentR\venvironment\x12\x1c\n" +
+	"\tconnected\x18\x05 \x01(\bR\tconnected\x12#\n" +
+	"\rconnection_id\x18\x06 \x01(\tR\fconnectionId\x12,\n" +
+	"\x0fsubscription_id\x18\a \x01(\x05H\x00R\x0esubscriptionId\x88\x01\x01\x12+\n" +
+	"\x0fclock_offset_ms\x18\b \x01(\x05H\x01R\rclockOffsetMs\x88\x01\x01\x12'\n" +
+	"\x0freconnect_count\x18\t \x01(\x05R\x0ereconnectCount\x12=\n" +
+	"\fconnected_at\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\vconnectedAt\x12C\n" +
+	"\x0fdisconnected_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x0edisconnectedAt\x12+\n" +
+	"\x11disconnect_reason\x18\f \x01(\tR\x10disconnectReason\x12-\n" +
+	"\x12disconnect_planned\x18\r \x01(\bR\x11disconnectPlanned\x12B\n" +
+	"\x0flast_event_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\rlastEventTime\x12!\n" +
+	"\ffailed_count\x18\x0f \x01(\x03R\vfailedCount\x124\n" +
+	"\x16retryable_failed_count\x18\x10 \x01(\x03R\x14retryableFailedCount\x12\x1d\n" +
+	"\n" +
+	"last_error\x18\x11 \x01(\tR\tlastError\x120\n" +
+	"\x14last_error_operation\x18\x12 \x01(\tR\x12lastErrorOperation\x12+\n" +
+	"\x0flast_error_code\x18\x13 \x01(\x05H\x02R\rlastErrorCode\x88\x01\x01\x128\n" +
+	"\x16last_error_http_status\x18\x14 \x01(\x05H\x03R\x13lastErrorHttpStatus\x88\x01\x01\x12>\n" +
+	"\rlast_error_at\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\vlastErrorAt\x12'\n" +
+	"\x0funcertain_count\x18\x16 \x01(\x03R\x0euncertainCount\x12F\n" +
+	"\x11last_uncertain_at\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\x0flastUncertainAt\x12,\n" +
+	"\x12rate_limited_count\x18\x18 \x01(\x03R\x10rateLimitedCount\x12?\n" +
+	"\rblocked_until\x18\x19 \x01(\v2\x1a.google.protobuf.TimestampR\fblockedUntil\x12\"\n" +
+	"\rlast_event_id\x18\x1a \x01(\tR\vlastEventId\x12#\n" +
+	"\rlast_position\x18\x1b \x01(\x03R\flastPosition\x129\n" +
+	"\n" +
+	"created_at\x18\x1c \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
+	"\n" +
+	"updated_at\x18\x1d \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAtB\x12\n" +
+	"\x10_subscription_idB\x12\n" +
+	"\x10_clock_offset_msB\x12\n" +
+	"\x10_last_error_codeB\x19\n" +
+	"\x17_last_error_http_status\"\x8c\x06\n" +
+	"\vMarginState\x12\x1b\n" +
+	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x1d\n" +
+	"\n" +
+	"account_id\x18\x02 \x01(\tR\taccountId\x12\x16\n" +
+	"\x06symbol\x18\x03 \x01(\tR\x06symbol\x12\x1b\n" +
+	"\tsample_id\x18\x04 \x01(\tR\bsampleId\x12!\n" +
+	"\fmargin_level\x18\x05 \x01(\tR\vmarginLevel\x12!\n" +
+	"\fmargin_ratio\x18\x06 \x01(\tR\vmarginRatio\x125\n" +
+	"\x06status\x18\a \x01(\x0e2\x1d.robson.event.v1.MarginStatusR\x06status\x12\x1f\n" +
+	"\vindex_price\x18\b \x01(\tR\n" +
+	"indexPrice\x12'\n" +
+	"\x0fliquidate_price\x18\t \x01(\tR\x0eliquidatePrice\x12\x1a\n" +
+	"\bborrowed\x18\n" +
+	" \x01(\tR\bborrowed\x12\x1a\n" +
+	"\binterest\x18\v \x01(\tR\binterest\x129\n" +
+	"\n" +
+	"sampled_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\tsampledAt\x12S\n" +
+	"\vtransferred\x18\r \x03(\v21.robson.projector.v1.MarginState.TransferredEntryR\vtransferred\x12\"\n" +
+	"\rlast_event_id\x18\x0e \x01(\tR\vlastEventId\x12#\n" +
+	"\rlast_position\x18\x0f \x01(\x03R\flastPosition\x129\n" +
+	"\n" +
+	"created_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
+	"\n" +
+	"updated_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x1a>\n" +
+	"\x10TransferredEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcf\b\n" +
+	"\x11ReconciliationRun\x12\x1b\n" +
+	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x1d\n" +
+	"\n" +
+	"account_id\x18\x03 \x01(\tR\taccountId\x12\x1c\n" +
+	"\tcompleted\x18\x04 \x01(\bR\tcompleted\x12@\n" +
+	"\atrigger\x18\x05 \x01(\x0e2&.robson.event.v1.ReconciliationTriggerR\atrigger\x12;\n" +
+	"\vwindow_from\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"windowFrom\x127\n" +
+	"\twindow_to\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\bwindowTo\x12%\n" +
+	"\x0eorders_checked\x18\b \x01(\x05R\rordersChecked\x12#\n" +
+	"\rfills_checked\x18\t \x01(\x05R\ffillsChecked\x12)\n" +
+	"\x10balances_checked\x18\n" +
+	" \x01(\x05R\x0fbalancesChecked\x12#\n" +
+	"\rmissing_fills\x18\v \x01(\x05R\fmissingFills\x12!\n" +
+	"\fmissing_acks\x18\f \x01(\x05R\vmissingAcks\x12%\n" +
+	"\x0eunknown_orders\x18\r \x01(\x05R\runknownOrders\x12-\n" +
+	"\x12balance_mismatches\x18\x0e \x01(\x05R\x11balanceMismatches\x12\x1a\n" +
+	"\bresolved\x18\x0f \x01(\x05R\bresolved\x12\x1e\n" +
+	"\n" +
+	"unresolved\x18\x10 \x01(\x05R\n" +
+	"unresolved\x12!\n" +
+	"\fresolved_ids\x18\x11 \x03(\tR\vresolvedIds\x12=\n" +
+	"\x06status\x18\x12 \x01(\x0e2%.robson.event.v1.ReconciliationStatusR\x06status\x12\x1f\n" +
+	"\vduration_ms\x18\x13 \x01(\x05R\n" +
+	"durationMs\x12\x16\n" +
+	"\x06raised\x18\x14 \x01(\x05R\x06raised\x12'\n" +
+	"\x0fraised_repaired\x18\x15 \x01(\x05R\x0eraisedRepaired\x12=\n" +
+	"\fcompleted_at\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampR\vcompletedAt\x12\"\n" +
+	"\rlast_event_id\x18\x17 \x01(\tR\vlastEventId\x12#\n" +
+	"\rlast_position\x18\x18 \x01(\x03R\flastPosition\x129\n" +
+	"\n" +
+	"created_at\x18\x19 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
+	"\n" +
+	"updated_at\x18\x1a \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\xa0\x06\n" +
+	"\tReplayRun\x12\x1b\n" +
+	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\tR\x05runId\x123\n" +
+	"\x05scope\x18\x03 \x01(\x0e2\x1d.robson.event.v1.RebuildScopeR\x05scope\x12\x19\n" +
+	"\bscope_id\x18\x04 \x01(\tR\ascopeId\x12\x1d\n" +
+	"\n" +
+	"stream_key\x18\x05 \x01(\tR\tstreamKey\x12(\n" +
+	"\x10from_snapshot_id\x18\x06 \x01(\tR\x0efromSnapshotId\x12#\n" +
+	"\rfrom_position\x18\a \x01(\x03R\ffromPosition\x12\x1f\n" +
+	"\vto_position\x18\b \x01(\x03R\n" +
+	"toPosition\x12%\n" +
+	"\x0eevents_applied\x18\t \x01(\x03R\reventsApplied\x12\x12\n" +
+	"\x04rows\x18\n" +
+	" \x01(\x03R\x04rows\x12!\n" +
+	"\frows_changed\x18\v \x01(\x03R\vrowsChanged\x12'\n" +
+	"\x0fchecksum_before\x18\f \x01(\tR\x0echecksumBefore\x12%\n" +
+	"\x0echecksum_after\x18\r \x01(\tR\rchecksumAfter\x12\x1c\n" +
+	"\tidentical\x18\x0e \x01(\bR\tidentical\x12(\n" +
+	"\rrules_version\x18\x0f \x01(\x05H\x00R\frulesVersion\x88\x01\x01\x129\n" +
+	"\n" +
+	"rebuilt_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\trebuiltAt\x12\"\n" +
+	"\rlast_event_id\x18\x11 \x01(\tR\vlastEventId\x12#\n" +
+	"\rlast_position\x18\x12 \x01(\x03R\flastPosition\x129\n" +
+	"\n" +
+	"created_at\x18\x13 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
+	"\n" +
+	"updated_at\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAtB\x10\n" +
+	"\x0e_rules_version\"\x8e\x05\n" +
+	"\bSnapshot\x12\x1b\n" +
+	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x124\n" +
+	"\x05scope\x18\x02 \x01(\x0e2\x1e.robson.event.v1.SnapshotScopeR\x05scope\x12\x19\n" +
+	"\bscope_id\x18\x03 \x01(\tR\ascopeId\x12\x1f\n" +
+	"\vsnapshot_id\x18\x04 \x01(\tR\n" +
+	"snapshotId\x12$\n" +
+	"\x0eas_of_position\x18\x05 \x01(\x03R\fasOfPosition\x12#\n" +
+	"\rsnapshot_type\x18\x06 \x01(\tR\fsnapshotType\x12\x1a\n" +
+	"\bchecksum\x18\a \x01(\tR\bchecksum\x12\x1d\n" +
+	"\n" +
+	"chain_hash\x18\b \x01(\tR\tchainHash\x12(\n" +
+	"\rrules_version\x18\t \x01(\x05H\x00R\frulesVersion\x88\x01\x01\x12\x1f\n" +
+	"\vevent_count\x18\n" +
+	" \x01(\x03R\n" +
+	"eventCount\x12\x1c\n" +
+	"\tsnapshots\x18\v \x01(\x03R\tsnapshots\x123\n" +
+	"\amade_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x06madeAt\x12\"\n" +
+	"\rlast_event_id\x18\r \x01(\tR\vlastEventId\x12#\n" +
+	"\rlast_position\x18\x0e \x01(\x03R\flastPosition\x129\n" +
+	"\n" +
+	"created_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
+	"\n" +
+	"updated_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAtB\x10\n" +
+	"\x0e_rules_version*\x83\x02\n" +
 	"\vOrderStatus\x12\x1c\n" +
 	"\x18ORDER_STATUS_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14ORDER_STATUS_PENDING\x10\x01\x12\x1a\n" +
@@ -4350,7 +5742,7 @@ func file_robson_projector_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_robson_projector_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_robson_projector_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_robson_projector_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_robson_projector_v1_state_proto_goTypes = []any{
 	(OrderStatus)(0),              // 0: robson.projector.v1.OrderStatus
 	(PositionState)(0),            // 1: robson.projector.v1.PositionState
@@ -4371,115 +5763,161 @@ var file_robson_projector_v1_state_proto_goTypes = []any{
 	(*PnLPeriod)(nil),             // 16: robson.projector.v1.PnLPeriod
 	(*MarginLoan)(nil),            // 17: robson.projector.v1.MarginLoan
 	(*Discrepancy)(nil),           // 18: robson.projector.v1.Discrepancy
-	nil,                           // 19: robson.projector.v1.Strategy.DetectorConfigEntry
-	nil,                           // 20: robson.projector.v1.Order.FeesEntry
-	nil,                           // 21: robson.projector.v1.Position.DetectorConfigEntry
-	nil,                           // 22: robson.projector.v1.Risk.HaltsEntry
-	nil,                           // 23: robson.projector.v1.Risk.AlertsEntry
-	nil,                           // 24: robson.projector.v1.Discrepancy.ExpectedEntry
-	nil,                           // 25: robson.projector.v1.Discrepancy.ActualEntry
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
-	(v1.Environment)(0),           // 27: robson.event.v1.Environment
-	(v1.Product)(0),               // 28: robson.event.v1.Product
-	(v1.TrailingMode)(0),          // 29: robson.event.v1.TrailingMode
-	(v1.PositionSide)(0),          // 30: robson.event.v1.PositionSide
-	(*v1.RiskCheck)(nil),          // 31: robson.event.v1.RiskCheck
-	(v1.IntentType)(0),            // 32: robson.event.v1.IntentType
-	(v1.Side)(0),                  // 33: robson.event.v1.Side
-	(v1.OrderType)(0),             // 34: robson.event.v1.OrderType
-	(v1.ReduceIntent)(0),          // 35: robson.event.v1.ReduceIntent
-	(v1.DiscrepancyKind)(0),       // 36: robson.event.v1.DiscrepancyKind
-	(v1.Severity)(0),              // 37: robson.event.v1.Severity
+	(*ConnectorState)(nil),        // 19: robson.projector.v1.ConnectorState
+	(*MarginState)(nil),           // 20: robson.projector.v1.MarginState
+	(*ReconciliationRun)(nil),     // 21: robson.projector.v1.ReconciliationRun
+	(*ReplayRun)(nil),             // 22: robson.projector.v1.ReplayRun
+	(*Snapshot)(nil),              // 23: robson.projector.v1.Snapshot
+	nil,                           // 24: robson.projector.v1.Strategy.DetectorConfigEntry
+	nil,                           // 25: robson.projector.v1.Order.FeesEntry
+	nil,                           // 26: robson.projector.v1.Position.DetectorConfigEntry
+	nil,                           // 27: robson.projector.v1.Risk.HaltsEntry
+	nil,                           // 28: robson.projector.v1.Risk.AlertsEntry
+	nil,                           // 29: robson.projector.v1.Discrepancy.ExpectedEntry
+	nil,                           // 30: robson.projector.v1.Discrepancy.ActualEntry
+	nil,                           // 31: robson.projector.v1.MarginState.TransferredEntry
+	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
+	(v1.Environment)(0),           // 33: robson.event.v1.Environment
+	(v1.Product)(0),               // 34: robson.event.v1.Product
+	(v1.TrailingMode)(0),          // 35: robson.event.v1.TrailingMode
+	(v1.PositionSide)(0),          // 36: robson.event.v1.PositionSide
+	(*v1.RiskCheck)(nil),          // 37: robson.event.v1.RiskCheck
+	(v1.IntentType)(0),            // 38: robson.event.v1.IntentType
+	(v1.Side)(0),                  // 39: robson.event.v1.Side
+	(v1.OrderType)(0),             // 40: robson.event.v1.OrderType
+	(v1.ReduceIntent)(0),          // 41: robson.event.v1.ReduceIntent
+	(v1.DiscrepancyKind)(0),       // 42: robson.event.v1.DiscrepancyKind
+	(v1.Severity)(0),              // 43: robson.event.v1.Severity
+	(v1.Channel)(0),               // 44: robson.event.v1.Channel
+	(v1.MarginStatus)(0),          // 45: robson.event.v1.MarginStatus
+	(v1.ReconciliationTrigger)(0), // 46: robson.event.v1.ReconciliationTrigger
+	(v1.ReconciliationStatus)(0),  // 47: robson.event.v1.ReconciliationStatus
+	(v1.RebuildScope)(0),          // 48: robson.event.v1.RebuildScope
+	(v1.SnapshotScope)(0),         // 49: robson.event.v1.SnapshotScope
 }
 var file_robson_projector_v1_state_proto_depIdxs = []int32{
-	26, // 0: robson.projector.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
-	26, // 1: robson.projector.v1.Tenant.updated_at:type_name -> google.protobuf.Timestamp
-	27, // 2: robson.projector.v1.Account.environment:type_name -> robson.event.v1.Environment
-	28, // 3: robson.projector.v1.Account.product:type_name -> robson.event.v1.Product
-	26, // 4: robson.projector.v1.Account.created_at:type_name -> google.protobuf.Timestamp
-	26, // 5: robson.projector.v1.Account.updated_at:type_name -> google.protobuf.Timestamp
-	19, // 6: robson.projector.v1.Strategy.detector_config:type_name -> robson.projector.v1.Strategy.DetectorConfigEntry
-	29, // 7: robson.projector.v1.Strategy.trailing_mode:type_name -> robson.event.v1.TrailingMode
-	26, // 8: robson.projector.v1.Strategy.enabled_at:type_name -> google.protobuf.Timestamp
-	26, // 9: robson.projector.v1.Strategy.disabled_at:type_name -> google.protobuf.Timestamp
-	26, // 10: robson.projector.v1.Strategy.created_at:type_name -> google.protobuf.Timestamp
-	26, // 11: robson.projector.v1.Strategy.updated_at:type_name -> google.protobuf.Timestamp
-	30, // 12: robson.projector.v1.Signal.side:type_name -> robson.event.v1.PositionSide
-	4,  // 13: robson.projector.v1.Signal.status:type_name -> robson.projector.v1.SignalStatus
-	26, // 14: robson.projector.v1.Signal.detected_at:type_name -> google.protobuf.Timestamp
-	26, // 15: robson.projector.v1.Signal.expires_at:type_name -> google.protobuf.Timestamp
-	26, // 16: robson.projector.v1.Signal.created_at:type_name -> google.protobuf.Timestamp
-	26, // 17: robson.projector.v1.Signal.updated_at:type_name -> google.protobuf.Timestamp
-	30, // 18: robson.projector.v1.Decision.side:type_name -> robson.event.v1.PositionSide
-	3,  // 19: robson.projector.v1.Decision.status:type_name -> robson.projector.v1.DecisionStatus
-	31, // 20: robson.projector.v1.Decision.checks:type_name -> robson.event.v1.RiskCheck
-	31, // 21: robson.projector.v1.Decision.failed_checks:type_name -> robson.event.v1.RiskCheck
-	26, // 22: robson.projector.v1.Decision.decided_at:type_name -> google.protobuf.Timestamp
-	26, // 23: robson.projector.v1.Decision.created_at:type_name -> google.protobuf.Timestamp
-	26, // 24: robson.projector.v1.Decision.updated_at:type_name -> google.protobuf.Timestamp
-	32, // 25: robson.projector.v1.Intent.intent_type:type_name -> robson.event.v1.IntentType
-	33, // 26: robson.projector.v1.Intent.side:type_name -> robson.event.v1.Side
-	34, // 27: robson.projector.v1.Intent.order_type:type_name -> robson.event.v1.OrderType
-	26, // 28: robson.projector.v1.Intent.expires_at:type_name -> google.protobuf.Timestamp
-	2,  // 29: robson.projector.v1.Intent.status:type_name -> robson.projector.v1.IntentStatus
-	26, // 30: robson.projector.v1.Intent.created_at:type_name -> google.protobuf.Timestamp
-	26, // 31: robson.projector.v1.Intent.updated_at:type_name -> google.protobuf.Timestamp
-	33, // 32: robson.projector.v1.Order.side:type_name -> robson.event.v1.Side
-	34, // 33: robson.projector.v1.Order.order_type:type_name -> robson.event.v1.OrderType
-	35, // 34: robson.projector.v1.Order.reduce_intent:type_name -> robson.event.v1.ReduceIntent
-	28, // 35: robson.projector.v1.Order.product:type_name -> robson.event.v1.Product
-	0,  // 36: robson.projector.v1.Order.status:type_name -> robson.projector.v1.OrderStatus
-	20, // 37: robson.projector.v1.Order.fees:type_name -> robson.projector.v1.Order.FeesEntry
-	26, // 38: robson.projector.v1.Order.submitted_at:type_name -> google.protobuf.Timestamp
-	26, // 39: robson.projector.v1.Order.acked_at:type_name -> google.protobuf.Timestamp
-	26, // 40: robson.projector.v1.Order.filled_at:type_name -> google.protobuf.Timestamp
-	26, // 41: robson.projector.v1.Order.canceled_at:type_name -> google.protobuf.Timestamp
-	26, // 42: robson.projector.v1.Order.expired_at:type_name -> google.protobuf.Timestamp
-	26, // 43: robson.projector.v1.Order.rejected_at:type_name -> google.protobuf.Timestamp
-	26, // 44: robson.projector.v1.Order.created_at:type_name -> google.protobuf.Timestamp
-	26, // 45: robson.projector.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
-	26, // 46: robson.projector.v1.Order.last_fill_at:type_name -> google.protobuf.Timestamp
-	33, // 47: robson.projector.v1.Fill.side:type_name -> robson.event.v1.Side
-	26, // 48: robson.projector.v1.Fill.filled_at:type_name -> google.protobuf.Timestamp
-	26, // 49: robson.projector.v1.Fill.created_at:type_name -> google.protobuf.Timestamp
-	26, // 50: robson.projector.v1.Fill.updated_at:type_name -> google.protobuf.Timestamp
-	30, // 51: robson.projector.v1.Position.side:type_name -> robson.event.v1.PositionSide
-	1,  // 52: robson.projector.v1.Position.state:type_name -> robson.projector.v1.PositionState
-	29, // 53: robson.projector.v1.Position.trailing_mode:type_name -> robson.event.v1.TrailingMode
-	21, // 54: robson.projector.v1.Position.detector_config:type_name -> robson.projector.v1.Position.DetectorConfigEntry
-	26, // 55: robson.projector.v1.Position.extreme_at:type_name -> google.protobuf.Timestamp
-	26, // 56: robson.projector.v1.Position.armed_at:type_name -> google.protobuf.Timestamp
-	26, // 57: robson.projector.v1.Position.entry_filled_at:type_name -> google.protobuf.Timestamp
-	26, // 58: robson.projector.v1.Position.opened_at:type_name -> google.protobuf.Timestamp
-	26, // 59: robson.projector.v1.Position.exiting_at:type_name -> google.protobuf.Timestamp
-	26, // 60: robson.projector.v1.Position.closed_at:type_name -> google.protobuf.Timestamp
-	26, // 61: robson.projector.v1.Position.created_at:type_name -> google.protobuf.Timestamp
-	26, // 62: robson.projector.v1.Position.updated_at:type_name -> google.protobuf.Timestamp
-	26, // 63: robson.projector.v1.Balance.sampled_at:type_name -> google.protobuf.Timestamp
-	26, // 64: robson.projector.v1.Balance.created_at:type_name -> google.protobuf.Timestamp
-	26, // 65: robson.projector.v1.Balance.updated_at:type_name -> google.protobuf.Timestamp
-	26, // 66: robson.projector.v1.Risk.violated_at:type_name -> google.protobuf.Timestamp
-	22, // 67: robson.projector.v1.Risk.halts:type_name -> robson.projector.v1.Risk.HaltsEntry
-	26, // 68: robson.projector.v1.Risk.calculated_at:type_name -> google.protobuf.Timestamp
-	26, // 69: robson.projector.v1.Risk.created_at:type_name -> google.protobuf.Timestamp
-	26, // 70: robson.projector.v1.Risk.updated_at:type_name -> google.protobuf.Timestamp
-	23, // 71: robson.projector.v1.Risk.alerts:type_name -> robson.projector.v1.Risk.AlertsEntry
-	26, // 72: robson.projector.v1.PnLPeriod.created_at:type_name -> google.protobuf.Timestamp
-	26, // 73: robson.projector.v1.PnLPeriod.updated_at:type_name -> google.protobuf.Timestamp
-	26, // 74: robson.projector.v1.MarginLoan.created_at:type_name -> google.protobuf.Timestamp
-	26, // 75: robson.projector.v1.MarginLoan.updated_at:type_name -> google.protobuf.Timestamp
-	36, // 76: robson.projector.v1.Discrepancy.kind:type_name -> robson.event.v1.DiscrepancyKind
-	24, // 77: robson.projector.v1.Discrepancy.expected:type_name -> robson.projector.v1.Discrepancy.ExpectedEntry
-	25, // 78: robson.projector.v1.Discrepancy.actual:type_name -> robson.projector.v1.Discrepancy.ActualEntry
-	37, // 79: robson.projector.v1.Discrepancy.severity:type_name -> robson.event.v1.Severity
-	26, // 80: robson.projector.v1.Discrepancy.detected_at:type_name -> google.protobuf.Timestamp
-	26, // 81: robson.projector.v1.Discrepancy.created_at:type_name -> google.protobuf.Timestamp
-	26, // 82: robson.projector.v1.Discrepancy.updated_at:type_name -> google.protobuf.Timestamp
-	83, // [83:83] is the sub-list for method output_type
-	83, // [83:83] is the sub-list for method input_type
-	83, // [83:83] is the sub-list for extension type_name
-	83, // [83:83] is the sub-list for extension extendee
-	0,  // [0:83] is the sub-list for field type_name
+	32,  // 0: robson.projector.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
+	32,  // 1: robson.projector.v1.Tenant.updated_at:type_name -> google.protobuf.Timestamp
+	33,  // 2: robson.projector.v1.Account.environment:type_name -> robson.event.v1.Environment
+	34,  // 3: robson.projector.v1.Account.product:type_name -> robson.event.v1.Product
+	32,  // 4: robson.projector.v1.Account.created_at:type_name -> google.protobuf.Timestamp
+	32,  // 5: robson.projector.v1.Account.updated_at:type_name -> google.protobuf.Timestamp
+	32,  // 6: robson.projector.v1.Account.key_rotated_at:type_name -> google.protobuf.Timestamp
+	32,  // 7: robson.projector.v1.Account.capital_review_since:type_name -> google.protobuf.Timestamp
+	24,  // 8: robson.projector.v1.Strategy.detector_config:type_name -> robson.projector.v1.Strategy.DetectorConfigEntry
+	35,  // 9: robson.projector.v1.Strategy.trailing_mode:type_name -> robson.event.v1.TrailingMode
+	32,  // 10: robson.projector.v1.Strategy.enabled_at:type_name -> google.protobuf.Timestamp
+	32,  // 11: robson.projector.v1.Strategy.disabled_at:type_name -> google.protobuf.Timestamp
+	32,  // 12: robson.projector.v1.Strategy.created_at:type_name -> google.protobuf.Timestamp
+	32,  // 13: robson.projector.v1.Strategy.updated_at:type_name -> google.protobuf.Timestamp
+	36,  // 14: robson.projector.v1.Signal.side:type_name -> robson.event.v1.PositionSide
+	4,   // 15: robson.projector.v1.Signal.status:type_name -> robson.projector.v1.SignalStatus
+	32,  // 16: robson.projector.v1.Signal.detected_at:type_name -> google.protobuf.Timestamp
+	32,  // 17: robson.projector.v1.Signal.expires_at:type_name -> google.protobuf.Timestamp
+	32,  // 18: robson.projector.v1.Signal.created_at:type_name -> google.protobuf.Timestamp
+	32,  // 19: robson.projector.v1.Signal.updated_at:type_name -> google.protobuf.Timestamp
+	32,  // 20: robson.projector.v1.Signal.stop_analyzed_at:type_name -> google.protobuf.Timestamp
+	36,  // 21: robson.projector.v1.Decision.side:type_name -> robson.event.v1.PositionSide
+	3,   // 22: robson.projector.v1.Decision.status:type_name -> robson.projector.v1.DecisionStatus
+	37,  // 23: robson.projector.v1.Decision.checks:type_name -> robson.event.v1.RiskCheck
+	37,  // 24: robson.projector.v1.Decision.failed_checks:type_name -> robson.event.v1.RiskCheck
+	32,  // 25: robson.projector.v1.Decision.decided_at:type_name -> google.protobuf.Timestamp
+	32,  // 26: robson.projector.v1.Decision.created_at:type_name -> google.protobuf.Timestamp
+	32,  // 27: robson.projector.v1.Decision.updated_at:type_name -> google.protobuf.Timestamp
+	38,  // 28: robson.projector.v1.Intent.intent_type:type_name -> robson.event.v1.IntentType
+	39,  // 29: robson.projector.v1.Intent.side:type_name -> robson.event.v1.Side
+	40,  // 30: robson.projector.v1.Intent.order_type:type_name -> robson.event.v1.OrderType
+	32,  // 31: robson.projector.v1.Intent.expires_at:type_name -> google.protobuf.Timestamp
+	2,   // 32: robson.projector.v1.Intent.status:type_name -> robson.projector.v1.IntentStatus
+	32,  // 33: robson.projector.v1.Intent.created_at:type_name -> google.protobuf.Timestamp
+	32,  // 34: robson.projector.v1.Intent.updated_at:type_name -> google.protobuf.Timestamp
+	39,  // 35: robson.projector.v1.Order.side:type_name -> robson.event.v1.Side
+	40,  // 36: robson.projector.v1.Order.order_type:type_name -> robson.event.v1.OrderType
+	41,  // 37: robson.projector.v1.Order.reduce_intent:type_name -> robson.event.v1.ReduceIntent
+	34,  // 38: robson.projector.v1.Order.product:type_name -> robson.event.v1.Product
+	0,   // 39: robson.projector.v1.Order.status:type_name -> robson.projector.v1.OrderStatus
+	25,  // 40: robson.projector.v1.Order.fees:type_name -> robson.projector.v1.Order.FeesEntry
+	32,  // 41: robson.projector.v1.Order.submitted_at:type_name -> google.protobuf.Timestamp
+	32,  // 42: robson.projector.v1.Order.acked_at:type_name -> google.protobuf.Timestamp
+	32,  // 43: robson.projector.v1.Order.filled_at:type_name -> google.protobuf.Timestamp
+	32,  // 44: robson.projector.v1.Order.canceled_at:type_name -> google.protobuf.Timestamp
+	32,  // 45: robson.projector.v1.Order.expired_at:type_name -> google.protobuf.Timestamp
+	32,  // 46: robson.projector.v1.Order.rejected_at:type_name -> google.protobuf.Timestamp
+	32,  // 47: robson.projector.v1.Order.created_at:type_name -> google.protobuf.Timestamp
+	32,  // 48: robson.projector.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
+	32,  // 49: robson.projector.v1.Order.last_fill_at:type_name -> google.protobuf.Timestamp
+	39,  // 50: robson.projector.v1.Fill.side:type_name -> robson.event.v1.Side
+	32,  // 51: robson.projector.v1.Fill.filled_at:type_name -> google.protobuf.Timestamp
+	32,  // 52: robson.projector.v1.Fill.created_at:type_name -> google.protobuf.Timestamp
+	32,  // 53: robson.projector.v1.Fill.updated_at:type_name -> google.protobuf.Timestamp
+	36,  // 54: robson.projector.v1.Position.side:type_name -> robson.event.v1.PositionSide
+	1,   // 55: robson.projector.v1.Position.state:type_name -> robson.projector.v1.PositionState
+	35,  // 56: robson.projector.v1.Position.trailing_mode:type_name -> robson.event.v1.TrailingMode
+	26,  // 57: robson.projector.v1.Position.detector_config:type_name -> robson.projector.v1.Position.DetectorConfigEntry
+	32,  // 58: robson.projector.v1.Position.extreme_at:type_name -> google.protobuf.Timestamp
+	32,  // 59: robson.projector.v1.Position.armed_at:type_name -> google.protobuf.Timestamp
+	32,  // 60: robson.projector.v1.Position.entry_filled_at:type_name -> google.protobuf.Timestamp
+	32,  // 61: robson.projector.v1.Position.opened_at:type_name -> google.protobuf.Timestamp
+	32,  // 62: robson.projector.v1.Position.exiting_at:type_name -> google.protobuf.Timestamp
+	32,  // 63: robson.projector.v1.Position.closed_at:type_name -> google.protobuf.Timestamp
+	32,  // 64: robson.projector.v1.Position.created_at:type_name -> google.protobuf.Timestamp
+	32,  // 65: robson.projector.v1.Position.updated_at:type_name -> google.protobuf.Timestamp
+	32,  // 66: robson.projector.v1.Balance.sampled_at:type_name -> google.protobuf.Timestamp
+	32,  // 67: robson.projector.v1.Balance.created_at:type_name -> google.protobuf.Timestamp
+	32,  // 68: robson.projector.v1.Balance.updated_at:type_name -> google.protobuf.Timestamp
+	32,  // 69: robson.projector.v1.Risk.violated_at:type_name -> google.protobuf.Timestamp
+	27,  // 70: robson.projector.v1.Risk.halts:type_name -> robson.projector.v1.Risk.HaltsEntry
+	32,  // 71: robson.projector.v1.Risk.calculated_at:type_name -> google.protobuf.Timestamp
+	32,  // 72: robson.projector.v1.Risk.created_at:type_name -> google.protobuf.Timestamp
+	32,  // 73: robson.projector.v1.Risk.updated_at:type_name -> google.protobuf.Timestamp
+	28,  // 74: robson.projector.v1.Risk.alerts:type_name -> robson.projector.v1.Risk.AlertsEntry
+	32,  // 75: robson.projector.v1.PnLPeriod.created_at:type_name -> google.protobuf.Timestamp
+	32,  // 76: robson.projector.v1.PnLPeriod.updated_at:type_name -> google.protobuf.Timestamp
+	32,  // 77: robson.projector.v1.MarginLoan.created_at:type_name -> google.protobuf.Timestamp
+	32,  // 78: robson.projector.v1.MarginLoan.updated_at:type_name -> google.protobuf.Timestamp
+	42,  // 79: robson.projector.v1.Discrepancy.kind:type_name -> robson.event.v1.DiscrepancyKind
+	29,  // 80: robson.projector.v1.Discrepancy.expected:type_name -> robson.projector.v1.Discrepancy.ExpectedEntry
+	30,  // 81: robson.projector.v1.Discrepancy.actual:type_name -> robson.projector.v1.Discrepancy.ActualEntry
+	43,  // 82: robson.projector.v1.Discrepancy.severity:type_name -> robson.event.v1.Severity
+	32,  // 83: robson.projector.v1.Discrepancy.detected_at:type_name -> google.protobuf.Timestamp
+	32,  // 84: robson.projector.v1.Discrepancy.created_at:type_name -> google.protobuf.Timestamp
+	32,  // 85: robson.projector.v1.Discrepancy.updated_at:type_name -> google.protobuf.Timestamp
+	32,  // 86: robson.projector.v1.Discrepancy.closed_at:type_name -> google.protobuf.Timestamp
+	44,  // 87: robson.projector.v1.ConnectorState.channel:type_name -> robson.event.v1.Channel
+	33,  // 88: robson.projector.v1.ConnectorState.environment:type_name -> robson.event.v1.Environment
+	32,  // 89: robson.projector.v1.ConnectorState.connected_at:type_name -> google.protobuf.Timestamp
+	32,  // 90: robson.projector.v1.ConnectorState.disconnected_at:type_name -> google.protobuf.Timestamp
+	32,  // 91: robson.projector.v1.ConnectorState.last_event_time:type_name -> google.protobuf.Timestamp
+	32,  // 92: robson.projector.v1.ConnectorState.last_error_at:type_name -> google.protobuf.Timestamp
+	32,  // 93: robson.projector.v1.ConnectorState.last_uncertain_at:type_name -> google.protobuf.Timestamp
+	32,  // 94: robson.projector.v1.ConnectorState.blocked_until:type_name -> google.protobuf.Timestamp
+	32,  // 95: robson.projector.v1.ConnectorState.created_at:type_name -> google.protobuf.Timestamp
+	32,  // 96: robson.projector.v1.ConnectorState.updated_at:type_name -> google.protobuf.Timestamp
+	45,  // 97: robson.projector.v1.MarginState.status:type_name -> robson.event.v1.MarginStatus
+	32,  // 98: robson.projector.v1.MarginState.sampled_at:type_name -> google.protobuf.Timestamp
+	31,  // 99: robson.projector.v1.MarginState.transferred:type_name -> robson.projector.v1.MarginState.TransferredEntry
+	32,  // 100: robson.projector.v1.MarginState.created_at:type_name -> google.protobuf.Timestamp
+	32,  // 101: robson.projector.v1.MarginState.updated_at:type_name -> google.protobuf.Timestamp
+	46,  // 102: robson.projector.v1.ReconciliationRun.trigger:type_name -> robson.event.v1.ReconciliationTrigger
+	32,  // 103: robson.projector.v1.ReconciliationRun.window_from:type_name -> google.protobuf.Timestamp
+	32,  // 104: robson.projector.v1.ReconciliationRun.window_to:type_name -> google.protobuf.Timestamp
+	47,  // 105: robson.projector.v1.ReconciliationRun.status:type_name -> robson.event.v1.ReconciliationStatus
+	32,  // 106: robson.projector.v1.ReconciliationRun.completed_at:type_name -> google.protobuf.Timestamp
+	32,  // 107: robson.projector.v1.ReconciliationRun.created_at:type_name -> google.protobuf.Timestamp
+	32,  // 108: robson.projector.v1.ReconciliationRun.updated_at:type_name -> google.protobuf.Timestamp
+	48,  // 109: robson.projector.v1.ReplayRun.scope:type_name -> robson.event.v1.RebuildScope
+	32,  // 110: robson.projector.v1.ReplayRun.rebuilt_at:type_name -> google.protobuf.Timestamp
+	32,  // 111: robson.projector.v1.ReplayRun.created_at:type_name -> google.protobuf.Timestamp
+	32,  // 112: robson.projector.v1.ReplayRun.updated_at:type_name -> google.protobuf.Timestamp
+	49,  // 113: robson.projector.v1.Snapshot.scope:type_name -> robson.event.v1.SnapshotScope
+	32,  // 114: robson.projector.v1.Snapshot.made_at:type_name -> google.protobuf.Timestamp
+	32,  // 115: robson.projector.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
+	32,  // 116: robson.projector.v1.Snapshot.updated_at:type_name -> google.protobuf.Timestamp
+	117, // [117:117] is the sub-list for method output_type
+	117, // [117:117] is the sub-list for method input_type
+	117, // [117:117] is the sub-list for extension type_name
+	117, // [117:117] is the sub-list for extension extendee
+	0,   // [0:117] is the sub-list for field type_name
 }
 
 func init() { file_robson_projector_v1_state_proto_init() }
@@ -4488,15 +5926,19 @@ func file_robson_projector_v1_state_proto_init() {
 		return
 	}
 	file_robson_projector_v1_state_proto_msgTypes[2].OneofWrappers = []any{}
+	file_robson_projector_v1_state_proto_msgTypes[3].OneofWrappers = []any{}
 	file_robson_projector_v1_state_proto_msgTypes[6].OneofWrappers = []any{}
 	file_robson_projector_v1_state_proto_msgTypes[10].OneofWrappers = []any{}
+	file_robson_projector_v1_state_proto_msgTypes[14].OneofWrappers = []any{}
+	file_robson_projector_v1_state_proto_msgTypes[17].OneofWrappers = []any{}
+	file_robson_projector_v1_state_proto_msgTypes[18].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_robson_projector_v1_state_proto_rawDesc), len(file_robson_projector_v1_state_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   21,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
