@@ -21,8 +21,8 @@ func (c *change) foldDiscrepancy(p *eventv1.DiscrepancyDetected) {
 	if get[Discrepancy](&c.reader, row.Key()) != nil {
 		return
 	}
-	c.put(row)
 	c.countRaised(row)
+	c.put(row)
 	if p.GetKind() != eventv1.DiscrepancyKind_DISCREPANCY_KIND_STALE_POSITION || !row.PositionID.Valid {
 		return
 	}

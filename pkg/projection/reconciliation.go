@@ -17,7 +17,8 @@ func (c *change) run(id, account uuid.UUID) *ReconciliationRun {
 	return &ReconciliationRun{TenantID: c.ev.TenantID, RunID: id, AccountID: account, ResolvedIDs: []uuid.UUID{}}
 }
 
-// countRaised counts a discrepancy for the run that raised it.
+// countRaised counts a discrepancy for the run that raised it. One that comes after the run has ended, and that the run has
+// resolved, is closed.
 func (c *change) countRaised(d *Discrepancy) {
 	if !d.RunID.Valid {
 		return
@@ -26,6 +27,9 @@ func (c *change) countRaised(d *Discrepancy) {
 	run.Raised++
 	if !d.IsOpen {
 		run.RaisedRepaired++
+	}
+	if d.IsOpen && slices.Contains(run.ResolvedIDs, d.DiscrepancyID) {
+		d.IsOpen, d.ClosedAt, d.ClosedByRunID = false, run.CompletedAt, some(run.RunID)
 	}
 	c.put(run)
 }

@@ -79,7 +79,9 @@ func (h *history) tell(payload proto.Message) error {
 func (h *history) step() error {
 	plan := rapid.SampledFrom(h.plans).Draw(h.t, "plan")
 	position := h.Position(plan.PositionID())
-	switch rapid.IntRange(0, 9).Draw(h.t, "step") {
+	switch rapid.IntRange(0, 11).Draw(h.t, "step") {
+	case 10, 11:
+		return h.observe()
 	case 0, 1, 2, 3, 4:
 		return h.advance(plan, position)
 	case 5:
@@ -119,13 +121,15 @@ func (h *history) advance(plan Plan, position *projection.Position) error {
 	case h.Signal(plan.SignalID()) == nil:
 		return h.try(h.Detected(plan))
 	case h.Decision(plan.DecisionID()) == nil:
-		return h.try(h.Proposed(plan))
+		return h.propose(plan)
 	case h.Decision(plan.DecisionID()).Status == projection.DecisionProposed && rapid.IntRange(0, 4).Draw(h.t, "passes") == 0:
 		failed := h.Failed(plan)
 		failed.AccountBreach = rapid.Bool().Draw(h.t, "breach")
 		return h.try(failed)
 	case h.Decision(plan.DecisionID()).Status == projection.DecisionProposed:
 		return h.try(h.Passed(plan))
+	case h.Intent(plan.EntryID()) == nil && h.Signal(plan.SignalID()).Status == projection.SignalDetected:
+		return h.try(h.answered(plan))
 	case h.Intent(plan.EntryID()) == nil:
 		return h.try(h.Entry(plan))
 	case h.Order(event.OrderID(plan.EntryID(), 1)) == nil:
@@ -140,6 +144,23 @@ func (h *history) advance(plan Plan, position *projection.Position) error {
 		return h.happen(plan, h.Intent(plan.EntryID()))
 	}
 	return h.try(h.Closed(plan, eventv1.ExitReason_EXIT_REASON_ENTRY_FAILED))
+}
+
+// propose decides on a signal, mostly after its stop was analyzed.
+func (h *history) propose(plan Plan) error {
+	if h.Signal(plan.SignalID()).StopAnalyzedAt == nil && rapid.IntRange(0, 3).Draw(h.t, "analyzes") > 0 {
+		return h.try(h.StopAnalyzed(plan))
+	}
+	return h.try(h.Proposed(plan))
+}
+
+// answered says what a decision has made of its signal.
+func (h *history) answered(plan Plan) proto.Message {
+	signal, position := plan.SignalID().String(), plan.PositionID().String()
+	if h.Decision(plan.DecisionID()).Status == projection.DecisionRejected {
+		return &eventv1.SignalRejected{SignalId: signal, PositionId: position, Reason: eventv1.SignalRejection_SIGNAL_REJECTION_RISK}
+	}
+	return &eventv1.SignalAccepted{SignalId: signal, PositionId: position, DecisionId: plan.DecisionID().String()}
 }
 
 // hold protects an active position, moves its stop, or leaves it.
@@ -273,7 +294,7 @@ func (h *history) trade(plan Plan, intent *projection.Intent) Trade {
 
 // setUp is what may change around the positions.
 func (h *history) setUp() error {
-	switch rapid.IntRange(0, 6).Draw(h.t, "set up") {
+	switch rapid.IntRange(0, 8).Draw(h.t, "set up") {
 	case 0:
 		return h.try(h.StrategyEnabled())
 	case 1:
@@ -289,6 +310,15 @@ func (h *history) setUp() error {
 			limit.ClearedBy = "operator"
 		}
 		return h.try(limit)
+	case 4:
+		updated := &eventv1.StrategyUpdated{StrategyId: StrategyID.String(), Version: 2, RiskConfig: &eventv1.RiskConfig{RiskPercent: "1"}}
+		if known := h.Strategy(StrategyID); known != nil {
+			updated.Version = known.Version + 1
+		}
+		return h.try(updated)
+	case 5:
+		plan := rapid.SampledFrom(h.plans).Draw(h.t, "expires")
+		return h.try(&eventv1.SignalExpired{SignalId: plan.SignalID().String(), PositionId: plan.PositionID().String(), ExpiredAt: h.stamp()})
 	}
 	sample := h.Sample(fmt.Sprint(len(h.Events)), rapid.SampledFrom([]string{"USDT", "BTC"}).Draw(h.t, "asset"),
 		fmt.Sprint(rapid.IntRange(0, 9).Draw(h.t, "free")))
