@@ -259,6 +259,10 @@ func callerOf(payload proto.Message) intake.Caller {
 	switch descriptor, _ := event.OfMessage(payload); {
 	case descriptor.IsDecision() && descriptor.Type != "ORDER_SUBMITTED":
 		return ana
+	case descriptor.Type == "SNAPSHOT_CREATED":
+		return intake.Caller{Service: "snapshotter"}
+	case descriptor.Type == "PROJECTION_REBUILT":
+		return intake.Caller{Service: "replayer"}
 	default:
 		return connector
 	}

@@ -67,6 +67,10 @@ func draftOf(t testing.TB, ev projection.Event) *intake.Draft {
 		d.Digest, err = event.Digest(ev.Payload)
 		require.NoError(t, err)
 		d.Caller = intake.Caller{Service: "connector"}
+	case descriptor.Type == "SNAPSHOT_CREATED":
+		d.Caller = intake.Caller{Service: "snapshotter"}
+	case descriptor.Type == "PROJECTION_REBUILT":
+		d.Caller = intake.Caller{Service: "replayer"}
 	case !descriptor.IsDecision(), descriptor.Type == "ORDER_SUBMITTED":
 		d.Caller = intake.Caller{Service: "connector"}
 	}
@@ -122,10 +126,13 @@ func (b *bench) history(rt *rapid.T, t testing.TB) (tenant uuid.UUID, requests [
 	tenant = uuid.New()
 	for _, ev := range log.Events {
 		ev.TenantID = tenant
-		if created, ok := ev.Payload.(*eventv1.TenantCreated); ok {
-			ev.Payload, ev.StreamKey = &eventv1.TenantCreated{TenantId: tenant.String(), Name: created.GetName()}, "tenant:"+tenant.String()
+		if strings.HasPrefix(ev.StreamKey, "tenant:") {
+			ev.StreamKey = "tenant:" + tenant.String()
 		}
-		if ev.Type != "DISCREPANCY_DETECTED" { // the log raises them itself
+		if created, ok := ev.Payload.(*eventv1.TenantCreated); ok {
+			ev.Payload = &eventv1.TenantCreated{TenantId: tenant.String(), Name: created.GetName()}
+		}
+		if d, raised := ev.Payload.(*eventv1.DiscrepancyDetected); !raised || d.GetRunId() != "" { // the log raises others itself
 			requests = append(requests, requestOf(t, b.Store, ev))
 		}
 	}

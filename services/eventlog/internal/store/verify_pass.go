@@ -16,7 +16,7 @@ import (
 func (v *verification) follow(ctx context.Context, tx pgx.Tx, before audit.Place) (Verdict, error) {
 	verdict := Verdict{Head: v.head}
 	parts := v.parts()
-	for number, full := uint64(0), true; number < parts; full = false {
+	for number, full := uint64(0), true; number < parts; {
 		p := v.newPass(before, audit.Part{Number: number, Of: parts}, full)
 		if err := p.run(ctx, tx); err != nil {
 			return verdict, err
@@ -28,13 +28,14 @@ func (v *verification) follow(ctx context.Context, tx pgx.Tx, before audit.Place
 		if p.breach != nil {
 			v.end = p.breach.Position - 1 // In another part something may be wrong before; what is after does not matter.
 		}
-		if p.streams.Over() { // More than there are heads of: begin again with smaller parts, the chain is done.
+		if p.streams.Over() { // More than there are heads of: begin again with smaller parts, with all that was not compared.
 			number, parts, verdict.Streams = 0, 2*parts, 0
 			continue
 		}
 		verdict.Streams += p.streams.Count()
 		number++
 		if verdict.Breach != nil {
+			full = false
 			continue
 		}
 		wrong, err := p.compare(ctx, tx)
@@ -45,6 +46,7 @@ func (v *verification) follow(ctx context.Context, tx pgx.Tx, before audit.Place
 		if full {
 			verdict.Receipts = p.receipts
 		}
+		full = false
 	}
 	if verdict.Breach == nil {
 		verdict.Breach = v.behind
