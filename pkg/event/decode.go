@@ -20,20 +20,21 @@ import (
 // depthMax bounds how deep stored JSON may nest.
 const depthMax = 32
 
-// Decode reads a stored payload back. A type or version that is not known, and bytes that are not what was written, are
-// Corrupt: a reader stops there, it never skips (law 11). Fields that are not known are ignored, since a newer
-// version may have added them.
+// Decode reads a stored payload back, in today's shape whatever version it was written in. A type or version that is not
+// known, and bytes that are not what was written, are Corrupt: a reader stops there, it never skips (law 11). Fields that
+// are not known are ignored, since a newer program may have added them within the version.
 func Decode(t Type, version int32, data []byte) (proto.Message, error) {
 	d, known := Lookup(t)
 	if !known {
 		return nil, fault.New(fault.Corrupt, "EVENT_TYPE_UNKNOWN", "event type %q is not known to this version of Robson", t)
 	}
-	if version < 1 || version > d.Version {
+	message, written, steps, known := d.shape(version)
+	if !known {
 		return nil, fault.New(fault.Corrupt, "SCHEMA_VERSION_UNKNOWN", "version %d of %s is not known to this version of Robson", version, t)
 	}
-	m := d.message.New()
+	m := message.New()
 	r := reader{in: data}
-	r.message(m, d.plan, 0)
+	r.message(m, written, 0)
 	r.space()
 	if r.err == "" && r.at != len(r.in) {
 		r.fail("more follows the payload")
@@ -41,7 +42,11 @@ func Decode(t Type, version int32, data []byte) (proto.Message, error) {
 	if r.err != "" {
 		return nil, fault.New(fault.Corrupt, "PAYLOAD_UNREADABLE", "payload of %s, byte %d: %s", t, r.at, r.err)
 	}
-	return m.Interface(), nil
+	payload := m.Interface()
+	for i := range steps {
+		payload = steps[i].lift(payload)
+	}
+	return payload, nil
 }
 
 // reader reads JSON into messages; after the first error it reads nothing more.

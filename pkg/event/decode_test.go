@@ -128,6 +128,8 @@ func TestDecode_knows_its_types_and_versions(t *testing.T) {
 		"no type":                 {"", 1, "EVENT_TYPE_UNKNOWN"},
 		"a type in small letters": {"order_acked", 1, "EVENT_TYPE_UNKNOWN"},
 		"a version to come":       {"ORDER_ACKED", 2, "SCHEMA_VERSION_UNKNOWN"},
+		"after an older version":  {"EXCHANGE_STATE_UNCERTAIN", 3, "SCHEMA_VERSION_UNKNOWN"},
+		"before an older version": {"EXCHANGE_STATE_UNCERTAIN", 0, "SCHEMA_VERSION_UNKNOWN"},
 		"no version":              {"ORDER_ACKED", 0, "SCHEMA_VERSION_UNKNOWN"},
 		"a version below":         {"ORDER_ACKED", -1, "SCHEMA_VERSION_UNKNOWN"},
 	} {

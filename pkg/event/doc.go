@@ -9,6 +9,7 @@
 //	plan.go       how each message is written, compiled once
 //	canonical.go  typed payload -> canonical JSON, the stored bytes
 //	decode.go     stored bytes -> typed payload
+//	upcast.go     payloads of older versions -> today's
 //	normalize.go  what makes two payloads mean the same
 //	record.go     the stored envelope
 //	chain.go      the hash chain

@@ -121,6 +121,9 @@ func fieldTable(b *strings.Builder, d protoreflect.MessageDescriptor, roles bool
 	b.WriteString(head)
 	for i := range d.Fields().Len() {
 		f := d.Fields().Get(i)
+		if isRetired(f) {
+			continue
+		}
 		form := formText(f, shared)
 		if optional(f) {
 			form += ", optional"

@@ -42,6 +42,7 @@ func populate(t *testing.T, m protoreflect.Message, path string) {
 		f := fields.Get(i)
 		at := path + "." + string(f.Name())
 		switch {
+		case isRetired(f): // Of an older version; nothing writes it.
 		case f.IsMap():
 			object := m.Mutable(f).Map()
 			for _, key := range mapKeys {

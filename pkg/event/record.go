@@ -75,14 +75,18 @@ func (r *Record) ToProto() (*eventv1.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &eventv1.Event{
+	e := &eventv1.Event{
 		EventId: r.EventID.String(), TenantId: r.TenantID.String(), Position: r.Position, StreamKey: r.StreamKey, Seq: r.Seq,
 		EventType: string(r.Type), Payload: Wrap(m), PayloadSchemaVersion: r.SchemaVersion,
 		OccurredAt: timestamppb.New(r.OccurredAt), IngestedAt: timestamppb.New(r.IngestedAt),
 		IdempotencyKey: IdempotencyText(r.IdempotencyKey), TraceId: idText(r.TraceID), CausationId: ulidText(r.CausationID),
 		CommandId: idText(r.CommandID), WorkflowId: idText(r.WorkflowID), ActorType: r.ActorType, ActorId: r.ActorID,
 		PrevHash: hex.EncodeToString(r.PrevHash[:]), Hash: hex.EncodeToString(r.Hash[:]),
-	}, nil
+	}
+	if d, known := Lookup(r.Type); known && r.SchemaVersion != d.Version {
+		e.PayloadAsStored = string(r.Payload)
+	}
+	return e, nil
 }
 
 // FromProto rebuilds the stored form of an event that was read over the contract, payload bytes included. What it gives is
@@ -95,7 +99,7 @@ func FromProto(e *eventv1.Event) (*Record, proto.Message, error) {
 	if e.GetEventType() != string(d.Type) {
 		return nil, nil, fault.InvalidField("event_type", "is %q, and the payload is that of %s", e.GetEventType(), d.Type)
 	}
-	payload, err := Canonical(m)
+	payload, err := storedOf(e, d, m)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -114,6 +118,26 @@ func FromProto(e *eventv1.Event) (*Record, proto.Message, error) {
 	r.IdempotencyKey = p.hash("idempotency_key", key)
 	r.PrevHash, r.Hash = p.hash("prev_hash", e.GetPrevHash()), p.hash("hash", e.GetHash())
 	return r, m, p.err
+}
+
+// storedOf is the payload's stored bytes. Those of an older version cannot be made from the payload that is shown, so they
+// come with it; what they mean is held against it, since only they are hashed.
+func storedOf(e *eventv1.Event, d *Descriptor, shown proto.Message) ([]byte, error) {
+	if e.GetPayloadSchemaVersion() == d.Version {
+		if e.GetPayloadAsStored() != "" {
+			return nil, fault.InvalidField("payload_as_stored", "must be empty for version %d of %s, which is today's", d.Version, d.Type)
+		}
+		return Canonical(shown)
+	}
+	stored := []byte(e.GetPayloadAsStored())
+	meant, err := Decode(d.Type, e.GetPayloadSchemaVersion(), stored)
+	if err != nil {
+		return nil, err
+	}
+	if !proto.Equal(meant, shown) {
+		return nil, fault.InvalidField("payload_as_stored", "is not the payload that is shown")
+	}
+	return stored, nil
 }
 
 // parser reads ids and hashes; it keeps the first error.

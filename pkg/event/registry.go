@@ -28,6 +28,8 @@ type Descriptor struct {
 	field   protoreflect.FieldDescriptor
 	message protoreflect.MessageType
 	plan    *plan
+	// older are the steps from version 1 up to Version.
+	older []upcaster
 }
 
 // registry is all types, made once from the contract.
@@ -49,6 +51,7 @@ var types = sync.OnceValue(func() *registry {
 			d.Streams = append(d.Streams, Kind(kind))
 		}
 		d.message = (&eventv1.Payload{}).ProtoReflect().NewField(field).Message().Type()
+		d.older = upcasters[d.Type]
 		r.ordered = append(r.ordered, d)
 		r.byType[d.Type], r.byField[field.Number()], r.byName[field.Message().FullName()] = d, d, d
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
 
 	"github.com/robson/robson/pkg/event"
 	"github.com/robson/robson/pkg/projection"
@@ -230,6 +231,11 @@ func checkForms(t *testing.T, d protoreflect.MessageDescriptor, seen map[protore
 		switch f.Kind() {
 		case protoreflect.StringKind:
 			text := stringRules(f)
+			if isRetired(f) {
+				require.True(t, text.HasConst(), "%s is of an older version and must stay empty", f.FullName())
+				require.Empty(t, text.GetConst(), f.FullName())
+				continue
+			}
 			decimal := strings.Contains(text.GetPattern(), `(\.[0-9]{1,18}0{0,18})?`)
 			require.Equal(t, decimal, options.GetFormat() == optionsv1.FieldFormat_FIELD_FORMAT_DECIMAL, f.FullName())
 			require.Equal(t, text.GetUuid(), options.GetFormat() == optionsv1.FieldFormat_FIELD_FORMAT_UUID, f.FullName())
@@ -263,6 +269,12 @@ func payloadKinds() protoreflect.FieldDescriptors {
 func fieldOptions(f protoreflect.FieldDescriptor) *optionsv1.Field {
 	options, _ := proto.GetExtension(f.Options(), optionsv1.E_Field).(*optionsv1.Field)
 	return options
+}
+
+// isRetired says whether only an older version has the field.
+func isRetired(f protoreflect.FieldDescriptor) bool {
+	options, _ := f.Options().(*descriptorpb.FieldOptions)
+	return options.GetDeprecated()
 }
 
 func fieldRules(f protoreflect.FieldDescriptor) *validate.FieldRules {

@@ -80,20 +80,15 @@ func (c *change) foldUncertain(p *eventv1.ExchangeStateUncertain) {
 	before, order := c.report(orderFact{
 		orderID: c.id("order_id", p.GetOrderId()), accountID: account, clientOrderID: p.GetClientOrderId(),
 	})
-	switch p.GetOperation() {
-	case operationPlace:
+	switch p.GetRequest() {
+	case eventv1.VenueRequest_VENUE_REQUEST_PLACE:
 		order.UncertainPlace = true
-	case operationCancel:
+	case eventv1.VenueRequest_VENUE_REQUEST_CANCEL:
 		order.UncertainCancel = true
+	case eventv1.VenueRequest_VENUE_REQUEST_QUERY, eventv1.VenueRequest_VENUE_REQUEST_OTHER, eventv1.VenueRequest_VENUE_REQUEST_UNSPECIFIED:
 	}
 	c.record(before, order)
 }
-
-// What EXCHANGE_STATE_UNCERTAIN calls the requests that an order's fate hangs on.
-const (
-	operationPlace  = "place"
-	operationCancel = "cancel"
-)
 
 // foldRateLimited notes until when the venue wants no request; the latest time holds.
 func (c *change) foldRateLimited(p *eventv1.ExchangeRateLimited) {

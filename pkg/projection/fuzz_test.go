@@ -3,6 +3,7 @@ package projection_test
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -120,13 +121,15 @@ func foldSeeds(f *testing.F) [][]byte {
 	for i := range log.Events {
 		life.Events = append(life.Events, &eventlogv1.NewEvent{Payload: event.Wrap(log.Events[i].Payload)})
 	}
-	paths, err := filepath.Glob("../event/testdata/corpus/v1/*.json")
+	paths, err := filepath.Glob("../event/testdata/corpus/v*/*.json")
 	require.NoError(f, err)
 	for _, path := range paths {
 		name, _, _ := strings.Cut(filepath.Base(path), ".")
+		version, err := strconv.ParseInt(strings.TrimPrefix(filepath.Base(filepath.Dir(path)), "v"), 10, 32)
+		require.NoError(f, err)
 		data, err := os.ReadFile(path)
 		require.NoError(f, err)
-		payload, err := event.Decode(event.Type(name), 1, data)
+		payload, err := event.Decode(event.Type(name), int32(version), data)
 		require.NoError(f, err)
 		every.Events = append(every.Events, &eventlogv1.NewEvent{Payload: event.Wrap(payload)})
 	}

@@ -101,7 +101,7 @@ func observation(log *projectiontest.Log, kind, i int) proto.Message {
 	case 1:
 		return log.RateLimited(int32(i) * 1000)
 	case 2:
-		return &eventv1.ExchangeStateUncertain{AccountId: projectiontest.Spot.String(), RequestId: name, Operation: "query"}
+		return &eventv1.ExchangeStateUncertain{AccountId: projectiontest.Spot.String(), RequestId: name, Request: eventv1.VenueRequest_VENUE_REQUEST_QUERY}
 	case 3:
 		return log.MarginLevel(name, name)
 	case 4:

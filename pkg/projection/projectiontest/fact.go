@@ -123,7 +123,7 @@ func (l *Log) EndedUnsent(intent *projection.Intent) *eventv1.OrderRejected {
 func (l *Log) Uncertain(intent *projection.Intent, attempt int32, operation string) *eventv1.ExchangeStateUncertain {
 	id := event.OrderID(intent.IntentID, attempt)
 	return &eventv1.ExchangeStateUncertain{
-		AccountId: intent.AccountID.String(), RequestId: ID("request " + id.String()).String(), Operation: operation,
+		AccountId: intent.AccountID.String(), RequestId: ID("request " + id.String()).String(), Request: eventv1.VenueRequest(eventv1.VenueRequest_value["VENUE_REQUEST_"+upper(operation)]),
 		OrderId: id.String(), ClientOrderId: event.ClientOrderID(id), Cause: eventv1.UncertainCause_UNCERTAIN_CAUSE_TIMEOUT,
 		RequestTimestamp: l.stamp(), RecvWindowMs: 5000,
 	}

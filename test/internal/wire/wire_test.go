@@ -34,3 +34,24 @@ func TestAFactIsItsValues(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, one, other, "evidence is no part of it")
 }
+
+// TestAnOlderVersionIsProvedByItsStoredBytes: they are what was hashed, and the payload that is shown is not.
+func TestAnOlderVersionIsProvedByItsStoredBytes(t *testing.T) {
+	t.Parallel()
+	const stored = `{"operation":"place"}`
+	e := &eventv1.Event{
+		TenantId: "0f8fad5b-d9cb-469f-a165-70867728950e", Position: 1, EventId: "0000000000000000000000000Z", StreamKey: "account:0f8fad5b-d9cb-469f-a165-70867728950e",
+		Seq: 1, EventType: "EXCHANGE_STATE_UNCERTAIN", PayloadSchemaVersion: 1, PayloadAsStored: stored, IdempotencyKey: "idem_00ff",
+		Payload: &eventv1.Payload{Kind: &eventv1.Payload_ExchangeStateUncertain{ExchangeStateUncertain: &eventv1.ExchangeStateUncertain{
+			Request: eventv1.VenueRequest_VENUE_REQUEST_PLACE,
+		}}},
+	}
+	var err error
+	e.Hash, err = hashOf(e, []byte{0, 0xff}, []byte(stored))
+	require.NoError(t, err)
+	require.NoError(t, Check(e))
+	e.PayloadAsStored = `{"operation":"cancel"}`
+	require.ErrorContains(t, Check(e), "the hash is")
+	e.IdempotencyKey = "idem_x"
+	require.ErrorContains(t, Check(e), "malformed")
+}

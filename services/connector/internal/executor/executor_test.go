@@ -313,6 +313,7 @@ func TestSweep_DeadSender(t *testing.T) {
 		require.Equal(t, projectorv1.OrderStatus_ORDER_STATUS_REJECTED, result.Order.GetStatus(), "it answers when the outcome is known")
 		require.Equal(t, []string{"ORDER_SUBMITTED", "EXCHANGE_STATE_UNCERTAIN", "ORDER_REJECTED"}, b.about(order))
 		crash := b.books.Events("EXCHANGE_STATE_UNCERTAIN")[0].GetPayload().GetExchangeStateUncertain()
+		require.Equal(t, eventv1.VenueRequest_VENUE_REQUEST_PLACE, crash.GetRequest())
 		require.Equal(t, eventv1.UncertainCause_UNCERTAIN_CAUSE_CRASH, crash.GetCause())
 	})
 	t.Run("before it told", func(t *testing.T) {

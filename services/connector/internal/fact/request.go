@@ -32,7 +32,7 @@ func (r Request) id() string {
 // Uncertain says that nobody knows what became of a request: one record per request.
 func Uncertain(r Request, u *venue.UncertainError) Fact {
 	payload := &eventv1.ExchangeStateUncertain{
-		AccountId: r.Order.Account.String(), RequestId: r.id(), Operation: r.Operation, OrderId: r.Order.ID.String(),
+		AccountId: r.Order.Account.String(), RequestId: r.id(), Request: requestOf(r.Operation), OrderId: r.Order.ID.String(),
 		ClientOrderId: string(r.Order.ClientOrderID), Cause: causeOf(u.Cause), RequestTimestamp: timestamppb.New(r.Stamp),
 		RecvWindowMs: int32(r.Window.Milliseconds()),
 	}
@@ -43,6 +43,20 @@ func Uncertain(r Request, u *venue.UncertainError) Fact {
 		payload.ErrorCode = proto.Int32(int32(u.Code))
 	}
 	return record(accountStream(r.Order.Account), payload, r.At, r.Order.Origin, "EXCHANGE_STATE_UNCERTAIN/"+payload.GetRequestId())
+}
+
+// requestOf is what an operation is called in the log.
+func requestOf(operation string) eventv1.VenueRequest {
+	switch operation {
+	case venue.OpPlace:
+		return eventv1.VenueRequest_VENUE_REQUEST_PLACE
+	case venue.OpCancel:
+		return eventv1.VenueRequest_VENUE_REQUEST_CANCEL
+	case venue.OpQuery, venue.OpOpen, venue.OpTrades, venue.OpBalances:
+		return eventv1.VenueRequest_VENUE_REQUEST_QUERY
+	default:
+		return eventv1.VenueRequest_VENUE_REQUEST_OTHER
+	}
 }
 
 func causeOf(cause venue.UncertainCause) eventv1.UncertainCause {

@@ -100,7 +100,7 @@ type Event struct {
 	Seq int64 `protobuf:"varint,5,opt,name=seq,proto3" json:"seq,omitempty"`
 	// The stored name, e.g. ORDER_SUBMITTED.
 	EventType string `protobuf:"bytes,6,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
-	// The typed payload.
+	// The typed payload, in the newest version that the service knows.
 	Payload *Payload `protobuf:"bytes,7,opt,name=payload,proto3" json:"payload,omitempty"`
 	// The version the payload was written in.
 	PayloadSchemaVersion int32 `protobuf:"varint,8,opt,name=payload_schema_version,json=payloadSchemaVersion,proto3" json:"payload_schema_version,omitempty"`
@@ -124,10 +124,13 @@ type Event struct {
 	ActorId string `protobuf:"bytes,17,opt,name=actor_id,json=actorId,proto3" json:"actor_id,omitempty"`
 	// SHA-256 of the event before it in the tenant's log, 64 hex digits; zeros for the first.
 	PrevHash string `protobuf:"bytes,18,opt,name=prev_hash,json=prevHash,proto3" json:"prev_hash,omitempty"`
-	// SHA-256 over prev_hash and everything above, 64 hex digits.
-	Hash          string `protobuf:"bytes,19,opt,name=hash,proto3" json:"hash,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// SHA-256 over prev_hash and everything above, 64 hex digits; of the payload its stored bytes.
+	Hash string `protobuf:"bytes,19,opt,name=hash,proto3" json:"hash,omitempty"`
+	// The payload's stored bytes, where they were written in an older version than the payload is shown in; else empty, and
+	// the stored bytes are the canonical JSON of the payload.
+	PayloadAsStored string `protobuf:"bytes,20,opt,name=payload_as_stored,json=payloadAsStored,proto3" json:"payload_as_stored,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Event) Reset() {
@@ -289,6 +292,13 @@ func (x *Event) GetPrevHash() string {
 func (x *Event) GetHash() string {
 	if x != nil {
 		return x.Hash
+	}
+	return ""
+}
+
+func (x *Event) GetPayloadAsStored() string {
+	if x != nil {
+		return x.PayloadAsStored
 	}
 	return ""
 }
@@ -1096,7 +1106,7 @@ var File_robson_event_v1_event_proto protoreflect.FileDescriptor
 
 const file_robson_event_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x1brobson/event/v1/event.proto\x12\x0frobson.event.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drobson/event/v1/balance.proto\x1a\x1erobson/event/v1/decision.proto\x1a\x1erobson/event/v1/exchange.proto\x1a\x1crobson/event/v1/margin.proto\x1a#robson/event/v1/observability.proto\x1a\x1brobson/event/v1/order.proto\x1a\x1erobson/event/v1/position.proto\x1a\x1arobson/event/v1/risk.proto\x1a\x1crobson/event/v1/signal.proto\x1a\x1erobson/event/v1/strategy.proto\x1a\x1crobson/event/v1/tenant.proto\"\xbd\x05\n" +
+	"\x1brobson/event/v1/event.proto\x12\x0frobson.event.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drobson/event/v1/balance.proto\x1a\x1erobson/event/v1/decision.proto\x1a\x1erobson/event/v1/exchange.proto\x1a\x1crobson/event/v1/margin.proto\x1a#robson/event/v1/observability.proto\x1a\x1brobson/event/v1/order.proto\x1a\x1erobson/event/v1/position.proto\x1a\x1arobson/event/v1/risk.proto\x1a\x1crobson/event/v1/signal.proto\x1a\x1erobson/event/v1/strategy.proto\x1a\x1crobson/event/v1/tenant.proto\"\xe9\x05\n" +
 	"\x05Event\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x1b\n" +
 	"\ttenant_id\x18\x02 \x01(\tR\btenantId\x12\x1a\n" +
@@ -1124,7 +1134,8 @@ const file_robson_event_v1_event_proto_rawDesc = "" +
 	"actor_type\x18\x10 \x01(\x0e2\x1a.robson.event.v1.ActorTypeR\tactorType\x12\x19\n" +
 	"\bactor_id\x18\x11 \x01(\tR\aactorId\x12\x1b\n" +
 	"\tprev_hash\x18\x12 \x01(\tR\bprevHash\x12\x12\n" +
-	"\x04hash\x18\x13 \x01(\tR\x04hash\"\x8f\x1c\n" +
+	"\x04hash\x18\x13 \x01(\tR\x04hash\x12*\n" +
+	"\x11payload_as_stored\x18\x14 \x01(\tR\x0fpayloadAsStored\"\x8f\x1c\n" +
 	"\aPayload\x12J\n" +
 	"\x0forder_submitted\x18\x01 \x01(\v2\x1f.robson.event.v1.OrderSubmittedH\x00R\x0eorderSubmitted\x12>\n" +
 	"\vorder_acked\x18\x02 \x01(\v2\x1b.robson.event.v1.OrderAckedH\x00R\n" +

@@ -144,6 +144,66 @@ func (UncertainCause) EnumDescriptor() ([]byte, []int) {
 	return file_robson_event_v1_exchange_proto_rawDescGZIP(), []int{1}
 }
 
+// What was asked of the venue.
+type VenueRequest int32
+
+const (
+	VenueRequest_VENUE_REQUEST_UNSPECIFIED VenueRequest = 0
+	// To place an order: unknown until an acknowledgement, a fill or an end of it is recorded.
+	VenueRequest_VENUE_REQUEST_PLACE VenueRequest = 1
+	// To cancel one: unknown until its end is recorded.
+	VenueRequest_VENUE_REQUEST_CANCEL VenueRequest = 2
+	// To tell something: no order hangs on it.
+	VenueRequest_VENUE_REQUEST_QUERY VenueRequest = 3
+	// Any other.
+	VenueRequest_VENUE_REQUEST_OTHER VenueRequest = 4
+)
+
+// Enum value maps for VenueRequest.
+var (
+	VenueRequest_name = map[int32]string{
+		0: "VENUE_REQUEST_UNSPECIFIED",
+		1: "VENUE_REQUEST_PLACE",
+		2: "VENUE_REQUEST_CANCEL",
+		3: "VENUE_REQUEST_QUERY",
+		4: "VENUE_REQUEST_OTHER",
+	}
+	VenueRequest_value = map[string]int32{
+		"VENUE_REQUEST_UNSPECIFIED": 0,
+		"VENUE_REQUEST_PLACE":       1,
+		"VENUE_REQUEST_CANCEL":      2,
+		"VENUE_REQUEST_QUERY":       3,
+		"VENUE_REQUEST_OTHER":       4,
+	}
+)
+
+func (x VenueRequest) Enum() *VenueRequest {
+	p := new(VenueRequest)
+	*p = x
+	return p
+}
+
+func (x VenueRequest) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (VenueRequest) Descriptor() protoreflect.EnumDescriptor {
+	return file_robson_event_v1_exchange_proto_enumTypes[2].Descriptor()
+}
+
+func (VenueRequest) Type() protoreflect.EnumType {
+	return &file_robson_event_v1_exchange_proto_enumTypes[2]
+}
+
+func (x VenueRequest) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use VenueRequest.Descriptor instead.
+func (VenueRequest) EnumDescriptor() ([]byte, []int) {
+	return file_robson_event_v1_exchange_proto_rawDescGZIP(), []int{2}
+}
+
 // A line is up.
 type ExchangeConnected struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -436,7 +496,9 @@ type ExchangeStateUncertain struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	AccountId string                 `protobuf:"bytes,1,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
 	RequestId string                 `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// place or cancel.
+	// Only in version 1, where it was text; always empty since.
+	//
+	// Deprecated: Marked as deprecated in robson/event/v1/exchange.proto.
 	Operation        string                 `protobuf:"bytes,3,opt,name=operation,proto3" json:"operation,omitempty"`
 	OrderId          string                 `protobuf:"bytes,4,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	ClientOrderId    string                 `protobuf:"bytes,5,opt,name=client_order_id,json=clientOrderId,proto3" json:"client_order_id,omitempty"`
@@ -445,8 +507,10 @@ type ExchangeStateUncertain struct {
 	Cause            UncertainCause         `protobuf:"varint,8,opt,name=cause,proto3,enum=robson.event.v1.UncertainCause" json:"cause,omitempty"`
 	RequestTimestamp *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=request_timestamp,json=requestTimestamp,proto3" json:"request_timestamp,omitempty"`
 	RecvWindowMs     int32                  `protobuf:"varint,10,opt,name=recv_window_ms,json=recvWindowMs,proto3" json:"recv_window_ms,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Which request it was.
+	Request       VenueRequest `protobuf:"varint,11,opt,name=request,proto3,enum=robson.event.v1.VenueRequest" json:"request,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExchangeStateUncertain) Reset() {
@@ -493,6 +557,7 @@ func (x *ExchangeStateUncertain) GetRequestId() string {
 	return ""
 }
 
+// Deprecated: Marked as deprecated in robson/event/v1/exchange.proto.
 func (x *ExchangeStateUncertain) GetOperation() string {
 	if x != nil {
 		return x.Operation
@@ -547,6 +612,13 @@ func (x *ExchangeStateUncertain) GetRecvWindowMs() int32 {
 		return x.RecvWindowMs
 	}
 	return 0
+}
+
+func (x *ExchangeStateUncertain) GetRequest() VenueRequest {
+	if x != nil {
+		return x.Request
+	}
+	return VenueRequest_VENUE_REQUEST_UNSPECIFIED
 }
 
 // The venue asked us to wait.
@@ -680,13 +752,14 @@ const file_robson_event_v1_exchange_proto_rawDesc = "" +
 	"\aattempt\x18\t \x01(\x05R\aattempt:*\xe2\xf9\x18&\n" +
 	"\x17EXCHANGE_REQUEST_FAILED\x10\x03\x18\x01\"\aaccountB\x0e\n" +
 	"\f_http_statusB\r\n" +
-	"\v_error_code\"\xc9\x04\n" +
+	"\v_error_code\"\x8e\x05\n" +
 	"\x16ExchangeStateUncertain\x12-\n" +
 	"\n" +
 	"account_id\x18\x01 \x01(\tB\x0e\xbaH\x05r\x03\xb0\x01\x01\xe2\xf9\x18\x02\x10\x02R\taccountId\x12(\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\trequestId\x12'\n" +
-	"\toperation\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\toperation\x12,\n" +
+	"\toperation\x18\x03 \x01(\tB\t\xbaH\x04r\x02\n" +
+	"\x00\x18\x01R\toperation\x12,\n" +
 	"\border_id\x18\x04 \x01(\tB\x11\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01\xe2\xf9\x18\x02\x10\x02R\aorderId\x12/\n" +
 	"\x0fclient_order_id\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18$R\rclientOrderId\x12$\n" +
 	"\vhttp_status\x18\x06 \x01(\x05H\x00R\n" +
@@ -697,8 +770,10 @@ const file_robson_event_v1_exchange_proto_rawDesc = "" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x05cause\x12O\n" +
 	"\x11request_timestamp\x18\t \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\x10requestTimestamp\x12$\n" +
 	"\x0erecv_window_ms\x18\n" +
-	" \x01(\x05R\frecvWindowMs:+\xe2\xf9\x18'\n" +
-	"\x18EXCHANGE_STATE_UNCERTAIN\x10\x03\x18\x01\"\aaccountB\x0e\n" +
+	" \x01(\x05R\frecvWindowMs\x12C\n" +
+	"\arequest\x18\v \x01(\x0e2\x1d.robson.event.v1.VenueRequestB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\arequest:+\xe2\xf9\x18'\n" +
+	"\x18EXCHANGE_STATE_UNCERTAIN\x10\x03\x18\x02\"\aaccountB\x0e\n" +
 	"\f_http_statusB\r\n" +
 	"\v_error_code\"\xf3\x02\n" +
 	"\x13ExchangeRateLimited\x12-\n" +
@@ -726,7 +801,13 @@ const file_robson_event_v1_exchange_proto_rawDesc = "" +
 	"\x19UNCERTAIN_CAUSE_CODE_1006\x10\x04\x12\x1d\n" +
 	"\x19UNCERTAIN_CAUSE_CODE_1007\x10\x05\x12\x1c\n" +
 	"\x18UNCERTAIN_CAUSE_BAD_BODY\x10\x06\x12\x19\n" +
-	"\x15UNCERTAIN_CAUSE_CRASH\x10\aB?Z=github.com/robson/robson/proto/gen/go/robson/event/v1;eventv1b\x06proto3"
+	"\x15UNCERTAIN_CAUSE_CRASH\x10\a*\x92\x01\n" +
+	"\fVenueRequest\x12\x1d\n" +
+	"\x19VENUE_REQUEST_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13VENUE_REQUEST_PLACE\x10\x01\x12\x18\n" +
+	"\x14VENUE_REQUEST_CANCEL\x10\x02\x12\x17\n" +
+	"\x13VENUE_REQUEST_QUERY\x10\x03\x12\x17\n" +
+	"\x13VENUE_REQUEST_OTHER\x10\x04B?Z=github.com/robson/robson/proto/gen/go/robson/event/v1;eventv1b\x06proto3"
 
 var (
 	file_robson_event_v1_exchange_proto_rawDescOnce sync.Once
@@ -740,32 +821,34 @@ func file_robson_event_v1_exchange_proto_rawDescGZIP() []byte {
 	return file_robson_event_v1_exchange_proto_rawDescData
 }
 
-var file_robson_event_v1_exchange_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_robson_event_v1_exchange_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_robson_event_v1_exchange_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_robson_event_v1_exchange_proto_goTypes = []any{
 	(Channel)(0),                   // 0: robson.event.v1.Channel
 	(UncertainCause)(0),            // 1: robson.event.v1.UncertainCause
-	(*ExchangeConnected)(nil),      // 2: robson.event.v1.ExchangeConnected
-	(*ExchangeDisconnected)(nil),   // 3: robson.event.v1.ExchangeDisconnected
-	(*ExchangeRequestFailed)(nil),  // 4: robson.event.v1.ExchangeRequestFailed
-	(*ExchangeStateUncertain)(nil), // 5: robson.event.v1.ExchangeStateUncertain
-	(*ExchangeRateLimited)(nil),    // 6: robson.event.v1.ExchangeRateLimited
-	(Environment)(0),               // 7: robson.event.v1.Environment
-	(*timestamppb.Timestamp)(nil),  // 8: google.protobuf.Timestamp
+	(VenueRequest)(0),              // 2: robson.event.v1.VenueRequest
+	(*ExchangeConnected)(nil),      // 3: robson.event.v1.ExchangeConnected
+	(*ExchangeDisconnected)(nil),   // 4: robson.event.v1.ExchangeDisconnected
+	(*ExchangeRequestFailed)(nil),  // 5: robson.event.v1.ExchangeRequestFailed
+	(*ExchangeStateUncertain)(nil), // 6: robson.event.v1.ExchangeStateUncertain
+	(*ExchangeRateLimited)(nil),    // 7: robson.event.v1.ExchangeRateLimited
+	(Environment)(0),               // 8: robson.event.v1.Environment
+	(*timestamppb.Timestamp)(nil),  // 9: google.protobuf.Timestamp
 }
 var file_robson_event_v1_exchange_proto_depIdxs = []int32{
-	7, // 0: robson.event.v1.ExchangeConnected.environment:type_name -> robson.event.v1.Environment
+	8, // 0: robson.event.v1.ExchangeConnected.environment:type_name -> robson.event.v1.Environment
 	0, // 1: robson.event.v1.ExchangeConnected.channel:type_name -> robson.event.v1.Channel
 	0, // 2: robson.event.v1.ExchangeDisconnected.channel:type_name -> robson.event.v1.Channel
-	8, // 3: robson.event.v1.ExchangeDisconnected.last_event_time:type_name -> google.protobuf.Timestamp
+	9, // 3: robson.event.v1.ExchangeDisconnected.last_event_time:type_name -> google.protobuf.Timestamp
 	1, // 4: robson.event.v1.ExchangeStateUncertain.cause:type_name -> robson.event.v1.UncertainCause
-	8, // 5: robson.event.v1.ExchangeStateUncertain.request_timestamp:type_name -> google.protobuf.Timestamp
-	8, // 6: robson.event.v1.ExchangeRateLimited.banned_until:type_name -> google.protobuf.Timestamp
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	9, // 5: robson.event.v1.ExchangeStateUncertain.request_timestamp:type_name -> google.protobuf.Timestamp
+	2, // 6: robson.event.v1.ExchangeStateUncertain.request:type_name -> robson.event.v1.VenueRequest
+	9, // 7: robson.event.v1.ExchangeRateLimited.banned_until:type_name -> google.protobuf.Timestamp
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_robson_event_v1_exchange_proto_init() }
@@ -783,7 +866,7 @@ func file_robson_event_v1_exchange_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_robson_event_v1_exchange_proto_rawDesc), len(file_robson_event_v1_exchange_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      3,
 			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
