@@ -18,7 +18,8 @@ import (
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 )
 
-// The tables of the schema are those of the row structs: names, types, nullability, keys, tenant first.
+// The tables of the schema are those of the row structs: names, types, nullability, keys, tenant first. The epoch that a row
+// belongs to is the tables' own, and no part of the state.
 func TestSchema_is_that_of_the_rows(t *testing.T) {
 	t.Parallel()
 	pool := testkit.Database(t).Pool(t, "")
@@ -35,7 +36,7 @@ func TestSchema_is_that_of_the_rows(t *testing.T) {
 			}
 			found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[column])
 			require.NoError(t, err)
-			var want []column
+			want := []column{{"epoch", "integer", false}}
 			for _, c := range table.Columns {
 				want = append(want, column{c.Name, c.Kind.SQLType(), c.Nullable})
 			}
@@ -46,7 +47,7 @@ func TestSchema_is_that_of_the_rows(t *testing.T) {
 				select array_agg(a.attname::text order by k.ordinality)
 				from pg_constraint c, unnest(c.conkey) with ordinality k(attnum, ordinality), pg_attribute a
 				where c.conrelid = $1::regclass and c.contype = 'p' and a.attrelid = c.conrelid and a.attnum = k.attnum`, table.Name).Scan(&key))
-			require.Equal(t, append([]string{"tenant_id"}, table.Key...), key)
+			require.Equal(t, append([]string{"tenant_id", "epoch"}, table.Key...), key)
 		})
 	}
 }
@@ -133,7 +134,7 @@ func TestSchema_goes_down_and_up_again_on_filled_tables(t *testing.T) {
 		write(t, pool, row)
 	}
 	for _, direction := range []string{"down", "up"} {
-		files := []string{"003_projections", "007_all_types"}
+		files := []string{"003_projections", "007_all_types", "008_epochs"}
 		if direction == "down" {
 			slices.Reverse(files)
 		}
