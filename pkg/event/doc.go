@@ -8,7 +8,7 @@
 //	ids.go        event ids, and ids that are derived so that everybody derives the same
 //	plan.go       how each message is written, compiled once
 //	canonical.go  typed payload -> canonical JSON, the stored bytes
-//	decode.go     stored bytes -> typed payload
+//	decode.go     stored bytes -> typed payload; lexer.go reads JSON, form.go knows the stored forms at a glance
 //	upcast.go     payloads of older versions -> today's
 //	normalize.go  what makes two payloads mean the same
 //	record.go     the stored envelope

@@ -19,7 +19,8 @@ var oddPayloads = []string{
 	`{"x":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}`, `{"x":{"y":[null,true,-1.5e3,"z"]}}`, `{"levels":[]}`, `{"market_ref":{}}`,
 }
 
-// FuzzDecode: any bytes, said to be of any version, are either Corrupt, or a payload of today's that can be stored and is then read back the same.
+// FuzzDecode: any bytes, said to be of any version, are either Corrupt, or a payload of today's, the one that others read in
+// them too, that can be stored and is then read back the same.
 func FuzzDecode(f *testing.F) {
 	types := event.All()
 	for i := range types {
@@ -36,10 +37,14 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, number, version uint8, data []byte) {
 		descriptor := types[int(number)%len(types)]
-		m, err := event.Decode(descriptor.Type, 1+int32(version)%descriptor.Version, data)
+		writtenIn := 1 + int32(version)%descriptor.Version
+		m, err := event.Decode(descriptor.Type, writtenIn, data)
 		if err != nil {
 			require.True(t, fault.Is(err, fault.Corrupt))
 			return
+		}
+		if writtenIn == descriptor.Version {
+			require.True(t, proto.Equal(reference(t, descriptor, data), m))
 		}
 		requireStable(t, m)
 	})

@@ -1,7 +1,9 @@
 package event
 
 import (
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -43,6 +45,14 @@ type fieldPlan struct {
 	standsInFor string
 	sub         *plan
 	enum        *enumPlan
+
+	// order is the field's place among those of its message, by key.
+	order int
+	// index is the field's place in the message's struct; element is what it, or what its list, holds or, where pointer
+	// says so, points to.
+	index   int
+	element reflect.Type
+	pointer bool
 }
 
 // plan is how a message is written and read: fields in the order of their keys.
@@ -81,8 +91,37 @@ func planOf(d protoreflect.MessageDescriptor) *plan {
 	}
 	// RFC 8785 orders keys by UTF-16 code units; contract names are ASCII, where bytes order alike.
 	slices.SortFunc(p.fields, func(a, b *fieldPlan) int { return strings.Compare(a.name, b.name) })
+	for i, f := range p.fields {
+		f.order = i
+	}
 	stored, _ := plans.LoadOrStore(d.FullName(), p)
 	return stored.(*plan)
+}
+
+// place finds where a message's Go struct has the plan's fields: each is tagged with its number.
+func (p *plan) place(structure reflect.Type) {
+	byNumber := map[string]int{}
+	for i := range structure.NumField() {
+		if tag := strings.Split(structure.Field(i).Tag.Get("protobuf"), ","); len(tag) > 1 {
+			byNumber[tag[1]] = i
+		}
+	}
+	for _, f := range p.fields {
+		index, known := byNumber[strconv.Itoa(int(f.desc.Number()))]
+		if !known {
+			panic("contract: " + string(f.desc.FullName()) + " has no field of its own in its Go type")
+		}
+		f.index, f.element = index, structure.Field(index).Type
+		if f.desc.IsList() {
+			f.element = f.element.Elem()
+		}
+		if f.element.Kind() == reflect.Pointer {
+			f.pointer, f.element = true, f.element.Elem()
+		}
+		if f.form == formMessage {
+			f.sub.place(f.element)
+		}
+	}
 }
 
 // planField compiles a field.

@@ -2,6 +2,7 @@ package event
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 
@@ -52,6 +53,7 @@ var types = sync.OnceValue(func() *registry {
 		}
 		d.message = (&eventv1.Payload{}).ProtoReflect().NewField(field).Message().Type()
 		d.older = upcasters[d.Type]
+		d.plan.place(reflect.TypeOf(d.message.Zero().Interface()).Elem())
 		r.ordered = append(r.ordered, d)
 		r.byType[d.Type], r.byField[field.Number()], r.byName[field.Message().FullName()] = d, d, d
 	}

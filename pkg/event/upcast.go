@@ -1,6 +1,8 @@
 package event
 
 import (
+	"reflect"
+
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -29,8 +31,10 @@ func upcast[Old, New proto.Message](lift func(Old) New) upcaster {
 	var before Old
 	var after New
 	from := before.ProtoReflect().Type()
+	written := planOf(from.Descriptor())
+	written.place(reflect.TypeFor[Old]().Elem())
 	return upcaster{
-		from: from, to: after.ProtoReflect().Type(), plan: planOf(from.Descriptor()),
+		from: from, to: after.ProtoReflect().Type(), plan: written,
 		lift: func(m proto.Message) proto.Message { return lift(m.(Old)) },
 	}
 }
