@@ -88,9 +88,8 @@ func Canonical(s string) (string, error) {
 // Round18 rounds half to even at 18 places, the scale in which amounts are stored.
 func Round18(d decimal.Decimal) decimal.Decimal { return d.RoundBank(Scale) }
 
-// Div18 divides and rounds the exact quotient half to even at 18 places. Dividing by zero is a broken program: callers
-// check first.
-func Div18(a, b decimal.Decimal) decimal.Decimal {
+// div18 is Div18 at any size.
+func div18(a, b decimal.Decimal) decimal.Decimal {
 	// QuoRem gives the quotient cut at Scale places and the exact remainder, from which the rounding is decided:
 	// dividing to a few places more and rounding again would round twice.
 	q, r := a.QuoRem(b, Scale)

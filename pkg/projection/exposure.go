@@ -11,19 +11,19 @@ import (
 // its account, and of its strategy. Each is kept by differences of what the position counts for, so that it is the sum
 // over all positions at every moment.
 func (c *change) putPosition(before, after *Position) {
-	after.derive()
+	after.derive(before)
 	c.put(after)
 	exposure, risk, open := after.Exposure, after.OpenRisk, after.counts()
 	if before != nil {
-		exposure, risk, open = exposure.Sub(before.Exposure), risk.Sub(before.OpenRisk), open-before.counts()
+		exposure, risk, open = less(exposure, before.Exposure), less(risk, before.OpenRisk), open-before.counts()
 	}
 	if exposure.IsZero() && risk.IsZero() && open == 0 {
 		return
 	}
 	for _, strategy := range after.scopes() {
 		use := c.editRisk(after.AccountID, strategy)
-		use.TotalExposure = use.TotalExposure.Add(exposure)
-		use.OpenRisk = use.OpenRisk.Add(risk)
+		use.TotalExposure = plus(use.TotalExposure, exposure)
+		use.OpenRisk = plus(use.OpenRisk, risk)
 		use.OpenPositions += open
 		c.put(use)
 	}
@@ -45,17 +45,25 @@ func (p *Position) scopes() []uuid.UUID {
 	return []uuid.UUID{uuid.Nil}
 }
 
-// derive computes what follows from the position's sums.
-func (p *Position) derive() {
-	p.EntryPrice, p.ExitPrice = decimal.NullDecimal{}, decimal.NullDecimal{}
-	if !p.EntryQuantity.IsZero() {
-		p.EntryPrice = someAmount(quotient(p.EntryCost, p.EntryQuantity))
+// derive computes what follows from the position's sums, if it does not stand already: what it was before, nil before it
+// was armed, was derived from the same.
+func (p *Position) derive(before *Position) {
+	if before == nil || p.EntryCost != before.EntryCost || p.EntryQuantity != before.EntryQuantity {
+		p.EntryPrice = average(p.EntryCost, p.EntryQuantity)
 	}
-	if !p.ExitQuantity.IsZero() {
-		p.ExitPrice = someAmount(quotient(p.ExitProceeds, p.ExitQuantity))
+	if before == nil || p.ExitProceeds != before.ExitProceeds || p.ExitQuantity != before.ExitQuantity {
+		p.ExitPrice = average(p.ExitProceeds, p.ExitQuantity)
 	}
 	p.Exposure, p.OpenRisk = p.uses()
 	p.UnrealizedPnL = p.unrealized()
+}
+
+// average is what one of a quantity came to; null for none.
+func average(amount, quantity decimal.Decimal) decimal.NullDecimal {
+	if quantity.IsZero() {
+		return decimal.NullDecimal{}
+	}
+	return someAmount(quotient(amount, quantity))
 }
 
 // counts is 1 for a position that counts among the open ones.
@@ -76,23 +84,23 @@ func (p *Position) uses() (exposure, risk decimal.Decimal) {
 		return decimal.Zero, decimal.Zero
 	}
 	if !p.EntryDone {
-		return money.Round18(p.PlannedQuantity.Decimal.Mul(p.PlannedEntryPrice.Decimal)), p.PlannedRisk.Decimal
+		return money.Round18(money.Mul(p.PlannedQuantity.Decimal, p.PlannedEntryPrice.Decimal)), p.PlannedRisk.Decimal
 	}
 	held := notNegative(p.CurrentQuantity)
 	stop := p.TechnicalStopPrice.Decimal
 	if p.TrailingStopPrice.Valid {
 		stop = p.TrailingStopPrice.Decimal
 	}
-	return quotient(held.Mul(p.EntryCost), p.EntryQuantity), notNegative(p.gain(stop, held).Neg())
+	return share(held, p.EntryCost, p.EntryQuantity), notNegative(p.gain(stop, held).Neg())
 }
 
 // gain is what a quantity of the position earns at a price, compared with its entry.
 func (p *Position) gain(price, quantity decimal.Decimal) decimal.Decimal {
-	difference := price.Mul(p.EntryQuantity).Sub(p.EntryCost)
+	difference := money.Sub(money.Mul(price, p.EntryQuantity), p.EntryCost)
 	if p.Side == positionSideShort {
 		difference = difference.Neg()
 	}
-	return quotient(quantity.Mul(difference), p.EntryQuantity)
+	return share(quantity, difference, p.EntryQuantity)
 }
 
 // unrealized is what the position would earn at the last price that an event told.

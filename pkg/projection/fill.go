@@ -34,8 +34,8 @@ func (c *change) foldFill(p *eventv1.FillReceived) {
 	c.put(fill)
 	c.flagFill(order, fill)
 
-	order.FilledQuantity = order.FilledQuantity.Add(fill.FillQuantity)
-	order.CumQuote = order.CumQuote.Add(fill.QuoteQuantity)
+	order.FilledQuantity = plus(order.FilledQuantity, fill.FillQuantity)
+	order.CumQuote = plus(order.CumQuote, fill.QuoteQuantity)
 	order.ExchangeTradeIDs = appended(order.ExchangeTradeIDs, fill.ExchangeTradeID)
 	order.LastFillAt = newer(order.LastFillAt, fill.FilledAt)
 	c.addFee(order, fill)
@@ -67,13 +67,13 @@ func (c *change) addFee(order *Order, fill *Fill) {
 	asset := textOf(fill.FeeAsset)
 	order.Fees = with(order.Fees, asset, order.Fees[asset].Add(fill.Fee))
 	if fill.FeeQuote.Valid {
-		order.FeeQuote = order.FeeQuote.Add(fill.FeeQuote.Decimal)
+		order.FeeQuote = plus(order.FeeQuote, fill.FeeQuote.Decimal)
 	} else {
 		order.UnvaluedFees++
 	}
 	if asset != "" && asset == c.baseAsset(fill.AccountID, fill.Symbol, asset) {
-		order.BaseFee = order.BaseFee.Add(fill.Fee)
-		order.BaseFeeCost = order.BaseFeeCost.Add(money.Round18(fill.Fee.Mul(fill.FillPrice)))
+		order.BaseFee = plus(order.BaseFee, fill.Fee)
+		order.BaseFeeCost = plus(order.BaseFeeCost, money.Round18(money.Mul(fill.Fee, fill.FillPrice)))
 	}
 }
 
@@ -104,7 +104,7 @@ func (c *change) flagFill(order *Order, fill *Fill) {
 	if fill.Fee.IsNegative() {
 		note("fee", "at least 0", fill.Fee.String())
 	}
-	if product := fill.FillPrice.Mul(fill.FillQuantity); product.Sub(fill.QuoteQuantity).Abs().GreaterThan(quoteTolerance) {
+	if product := money.Mul(fill.FillPrice, fill.FillQuantity); less(product, fill.QuoteQuantity).Abs().GreaterThan(quoteTolerance) {
 		note("quote_quantity", money.Round18(product).String(), fill.QuoteQuantity.String())
 	}
 	if len(expected) > 0 {
@@ -149,8 +149,8 @@ func (o *Order) applied() sums {
 
 func (s sums) less(other sums) sums {
 	return sums{
-		s.quantity.Sub(other.quantity), s.quote.Sub(other.quote), s.baseFee.Sub(other.baseFee),
-		s.baseFeeCost.Sub(other.baseFeeCost), s.feeQuote.Sub(other.feeQuote), s.unvaluedFees - other.unvaluedFees,
+		less(s.quantity, other.quantity), less(s.quote, other.quote), less(s.baseFee, other.baseFee),
+		less(s.baseFeeCost, other.baseFeeCost), less(s.feeQuote, other.feeQuote), s.unvaluedFees - other.unvaluedFees,
 	}
 }
 
@@ -169,7 +169,7 @@ func (c *change) followPosition(before, order *Order) {
 	}
 	c.want(RiskKey(position.AccountID, uuid.Nil))
 	delta := order.applied().less(before.applied())
-	reserve := order.reserved().Sub(before.reserved())
+	reserve := less(order.reserved(), before.reserved())
 	entryDone := position.EntryDone
 	if order.Known && position.EntryOrderID == some(order.OrderID) {
 		entryDone = order.Status.Ended()
@@ -183,8 +183,8 @@ func (c *change) followPosition(before, order *Order) {
 	}
 	changed := clone(position)
 	changed.EntryDone = entryDone
-	changed.ReservedQuantity = changed.ReservedQuantity.Add(reserve)
-	changed.TotalFees = changed.TotalFees.Add(delta.feeQuote)
+	changed.ReservedQuantity = plus(changed.ReservedQuantity, reserve)
+	changed.TotalFees = plus(changed.TotalFees, delta.feeQuote)
 	changed.UnvaluedFees += delta.unvaluedFees
 	if order.enters(position) {
 		changed.addEntry(order, delta)
@@ -227,25 +227,25 @@ func (o *Order) enters(p *Position) bool {
 // addEntry adds entry fills. A buyer gets the quantity less the fee that was taken in the base asset; a short has sold,
 // and owes all of it.
 func (p *Position) addEntry(order *Order, delta sums) {
-	p.EntryQuantity = p.EntryQuantity.Add(delta.quantity)
-	p.EntryCost = p.EntryCost.Add(delta.quote)
-	p.EntryBaseFee = p.EntryBaseFee.Add(delta.baseFee)
-	p.CurrentQuantity = p.CurrentQuantity.Add(delta.quantity)
+	p.EntryQuantity = plus(p.EntryQuantity, delta.quantity)
+	p.EntryCost = plus(p.EntryCost, delta.quote)
+	p.EntryBaseFee = plus(p.EntryBaseFee, delta.baseFee)
+	p.CurrentQuantity = plus(p.CurrentQuantity, delta.quantity)
 	if order.Side == sideBuy {
-		p.CurrentQuantity = p.CurrentQuantity.Sub(delta.baseFee)
+		p.CurrentQuantity = less(p.CurrentQuantity, delta.baseFee)
 	}
 }
 
 // addExit adds exit fills. A short buys back, and what it owes falls by the quantity less the fee that was taken in the
 // base asset.
 func (p *Position) addExit(order *Order, delta sums) {
-	p.ExitQuantity = p.ExitQuantity.Add(delta.quantity)
-	p.ExitProceeds = p.ExitProceeds.Add(delta.quote)
-	p.CurrentQuantity = p.CurrentQuantity.Sub(delta.quantity)
+	p.ExitQuantity = plus(p.ExitQuantity, delta.quantity)
+	p.ExitProceeds = plus(p.ExitProceeds, delta.quote)
+	p.CurrentQuantity = less(p.CurrentQuantity, delta.quantity)
 	if order.Side == sideBuy {
-		p.CurrentQuantity = p.CurrentQuantity.Add(delta.baseFee)
-		p.ExitBaseFee = p.ExitBaseFee.Add(delta.baseFee)
-		p.ExitBaseFeeCost = p.ExitBaseFeeCost.Add(delta.baseFeeCost)
+		p.CurrentQuantity = plus(p.CurrentQuantity, delta.baseFee)
+		p.ExitBaseFee = plus(p.ExitBaseFee, delta.baseFee)
+		p.ExitBaseFeeCost = plus(p.ExitBaseFeeCost, delta.baseFeeCost)
 	}
 	if !delta.quantity.IsZero() && !slices.Contains(p.ExitOrderIDs, order.OrderID) {
 		p.ExitOrderIDs = appended(p.ExitOrderIDs, order.OrderID)

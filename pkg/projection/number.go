@@ -17,13 +17,31 @@ var (
 	largest = decimal.New(1, 50)
 )
 
+// largestDigits is how many digits an amount of 18 places may have to be below largest without looking closer.
+const largestDigits = 60
+
 // quotient is num / den rounded half-even at 18 places, between -largest and largest; zero when den is zero, which only a
 // fact without sense makes.
 func quotient(num, den decimal.Decimal) decimal.Decimal {
 	if den.IsZero() {
 		return decimal.Zero
 	}
-	switch q := money.Div18(num, den); {
+	return bounded(money.Div18(num, den))
+}
+
+// share is a x b / den, as quotient has it.
+func share(a, b, den decimal.Decimal) decimal.Decimal {
+	if den.IsZero() {
+		return decimal.Zero
+	}
+	return bounded(money.MulDiv18(a, b, den))
+}
+
+// bounded is an amount between -largest and largest.
+func bounded(q decimal.Decimal) decimal.Decimal {
+	switch {
+	case q.NumDigits() <= largestDigits:
+		return q
 	case q.GreaterThan(largest):
 		return largest
 	case q.LessThan(largest.Neg()):
@@ -31,6 +49,22 @@ func quotient(num, den decimal.Decimal) decimal.Decimal {
 	default:
 		return q
 	}
+}
+
+// less is a - b. Most often nothing is taken away.
+func less(a, b decimal.Decimal) decimal.Decimal {
+	if b.IsZero() {
+		return a
+	}
+	return money.Sub(a, b)
+}
+
+// plus is a + b. Most often nothing is added.
+func plus(a, b decimal.Decimal) decimal.Decimal {
+	if b.IsZero() {
+		return a
+	}
+	return money.Add(a, b)
 }
 
 // notNegative is d, or zero when d is below.

@@ -52,7 +52,7 @@ func (o *Order) reserved() decimal.Decimal {
 	if o == nil || !o.Known || o.Status.Ended() || !o.reduces() {
 		return decimal.Zero
 	}
-	return notNegative(o.Quantity.Sub(o.FilledQuantity))
+	return notNegative(less(o.Quantity, o.FilledQuantity))
 }
 
 // reduces reports whether the order makes its position smaller.

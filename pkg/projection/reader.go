@@ -9,6 +9,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/shopspring/decimal"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/robson/robson/pkg/money"
 )
 
 // reader reads rows and payload fields for a rule. Its failures are kept and looked at once, at the end: a row that
@@ -43,23 +45,30 @@ func get[T any, P interface {
 	Row
 }](r *reader, key Key) P {
 	row, err := rowOf[T, P](r.view, key)
-	var missing *Missing
-	switch {
-	case errors.As(err, &missing):
-		r.missing = append(r.missing, missing.Keys...)
-	case err != nil:
-		r.fail("read %s: %w", key, err)
+	if err != nil {
+		r.unread(key, err)
 	}
 	return row
+}
+
+// unread notes why a row could not be read: it is not loaded, or it is no such row.
+func (r *reader) unread(key Key, err error) {
+	var missing *Missing
+	if errors.As(err, &missing) {
+		r.missing = append(r.missing, missing.Keys...)
+		return
+	}
+	r.fail("read %s: %w", key, err)
 }
 
 // want asks for rows that will most likely be needed once others are known, so that they are loaded together.
 func (r *reader) want(keys ...Key) {
 	for _, key := range keys {
-		_, err := r.view.Get(key)
-		var missing *Missing
-		if errors.As(err, &missing) {
-			r.missing = append(r.missing, missing.Keys...)
+		if _, err := r.view.Get(key); err != nil {
+			var missing *Missing
+			if errors.As(err, &missing) {
+				r.missing = append(r.missing, missing.Keys...)
+			}
 		}
 	}
 }
@@ -99,6 +108,9 @@ func (r *reader) maybeID(field, text string) uuid.NullUUID {
 
 // amount reads a decimal that must be there.
 func (r *reader) amount(field, text string) decimal.Decimal {
+	if d, ok := money.Quick(text); ok {
+		return d
+	}
 	d, err := decimal.NewFromString(text)
 	if err != nil {
 		r.fail("%s %q is not a decimal number", field, text)
