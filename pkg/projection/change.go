@@ -3,6 +3,7 @@ package projection
 import (
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/google/uuid"
 	"github.com/oklog/ulid/v2"
@@ -15,30 +16,47 @@ import (
 // change is what one event does to the state, collected before any of it is done.
 type change struct {
 	reader
+	below     View
+	event     Event
 	rows      []keyedRow
 	anomalies []Anomaly
+}
+
+// changes are used again: one is made for every event.
+var changes = sync.Pool{New: func() any { return &change{rows: make([]keyedRow, 0, rowsUsual)} }}
+
+// rowsUsual is more rows than most events change.
+const rowsUsual = 12
+
+// begin begins the change that an event makes to what is below.
+func begin(below View, ev *Event) *change {
+	c, _ := changes.Get().(*change)
+	c.below, c.event = below, *ev
+	c.reader = reader{view: c, ev: &c.event}
+	return c
+}
+
+// end forgets the change, whose rows are in the state by now, or nowhere.
+func (c *change) end() {
+	clear(c.rows)
+	*c = change{rows: c.rows[:0]}
+	changes.Put(c)
+}
+
+// Get implements View: a change reads its own writes.
+func (c *change) Get(key Key) (Row, error) {
+	for i := range c.rows {
+		if c.rows[i].key == key {
+			return c.rows[i].row, nil
+		}
+	}
+	return c.below.Get(key) //nolint:wrapcheck // It is the view's own.
 }
 
 // keyedRow is a row with its key, which takes time to make.
 type keyedRow struct {
 	key Key
 	row Row
-}
-
-// overlaid lets a change read its own writes.
-type overlaid struct {
-	change *change
-	below  View
-}
-
-// Get implements View.
-func (o overlaid) Get(key Key) (Row, error) {
-	for i := range o.change.rows {
-		if o.change.rows[i].key == key {
-			return o.change.rows[i].row, nil
-		}
-	}
-	return o.below.Get(key)
 }
 
 // put replaces or adds a row, and stamps it with the event.

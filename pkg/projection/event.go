@@ -54,16 +54,16 @@ func Check(view View, ev Event) error {
 // returns an error, nothing. *Missing tells which rows it must know first; any other error means that the event
 // cannot follow this state, so that whoever folds must stop: the log or the state is corrupt.
 func Fold(state State, ev Event) ([]Anomaly, error) {
-	c := &change{reader: reader{view: state, ev: &ev}}
-	c.reader.view = overlaid{c, state}
+	c := begin(state, &ev)
+	defer c.end()
 	c.fold()
 	if c.err != nil || len(c.missing) > 0 {
 		return nil, c.failure(corruptEvent)
 	}
-	overlay, keyed := state.(*Overlay)
+	into, isKeyed := state.(keyed)
 	for _, changed := range c.rows {
-		if keyed {
-			overlay.changed[changed.key] = changed.row
+		if isKeyed {
+			into.put(changed.key, changed.row)
 		} else {
 			state.Put(changed.row)
 		}
@@ -80,8 +80,8 @@ func Touches(ev Event) []Key { return Wants(&Cache{}, ev) }
 func Wants(view View, ev Event) []Key {
 	checking := &reader{view: view, ev: &ev}
 	_ = checking.check() // Only what it asked for counts.
-	folding := &change{reader: reader{ev: &ev}}
-	folding.reader.view = overlaid{folding, view}
+	folding := begin(view, &ev)
+	defer folding.end()
 	folding.fold()
 	keys := append(checking.missing, folding.missing...)
 	slices.SortFunc(keys, Key.Compare)

@@ -103,7 +103,7 @@ func (c *change) foldSubmitted(p *eventv1.OrderSubmitted) {
 	if order.Known {
 		c.fail("order %s is claimed already", id)
 	}
-	c.identify(order, "account_id", account.String(), order.AccountID.String())
+	c.identifyAccount(order, account)
 	c.identify(order, "symbol", p.GetSymbol(), order.Symbol)
 	c.identify(order, "client_order_id", p.GetClientOrderId(), order.ClientOrderID)
 	at := c.occurred()

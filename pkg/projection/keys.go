@@ -30,30 +30,30 @@ const (
 )
 
 // TenantKey names the tenant's own row.
-func TenantKey() Key { return Key{Table: TableTenants} }
+func TenantKey() Key { return tableKey(TableTenants) }
 
 // AccountKey names an account.
-func AccountKey(account uuid.UUID) Key { return Key{TableAccounts, account.String()} }
+func AccountKey(account uuid.UUID) Key { return idKey(TableAccounts, account) }
 
 // APIKeyKey names the account that a key's fingerprint stands for.
-func APIKeyKey(fingerprint string) Key { return Key{TableAPIKeys, joinKey(fingerprint)} }
+func APIKeyKey(fingerprint string) Key { return textKey(TableAPIKeys, fingerprint) }
 
 // BalanceKey names an asset of a wallet.
 func BalanceKey(account uuid.UUID, wallet, asset string) Key {
-	return Key{TableBalances, joinKey(account.String(), wallet, asset)}
+	return idKey(TableBalances, account, wallet, asset)
 }
 
 // ConnectorKey names a line of an account to its venue.
 func ConnectorKey(account uuid.UUID, channel string) Key {
-	return Key{TableConnector, joinKey(account.String(), channel)}
+	return idKey(TableConnector, account, channel)
 }
 
 // DecisionKey names a decision.
-func DecisionKey(decision uuid.UUID) Key { return Key{TableDecisions, decision.String()} }
+func DecisionKey(decision uuid.UUID) Key { return idKey(TableDecisions, decision) }
 
 // DiscrepancyKey names a discrepancy.
 func DiscrepancyKey(discrepancy uuid.UUID) Key {
-	return Key{TableDiscrepancies, discrepancy.String()}
+	return idKey(TableDiscrepancies, discrepancy)
 }
 
 // TradeID is a trade's identity: venue ids are unique only within a symbol, and a self-trade gives two orders one
@@ -67,59 +67,59 @@ type TradeID struct {
 
 // FillKey names a trade of ours.
 func FillKey(id TradeID) Key {
-	return Key{TableFills, joinKey(id.Account.String(), id.Symbol, id.ExchangeOrderID, id.ExchangeTradeID)}
+	return idKey(TableFills, id.Account, id.Symbol, id.ExchangeOrderID, id.ExchangeTradeID)
 }
 
 // IntentKey names an intent.
-func IntentKey(intent uuid.UUID) Key { return Key{TableIntents, intent.String()} }
+func IntentKey(intent uuid.UUID) Key { return idKey(TableIntents, intent) }
 
 // MarginLoanKey names the loan of an asset in an isolated margin account.
 func MarginLoanKey(account uuid.UUID, symbol, asset string) Key {
-	return Key{TableMarginLoans, joinKey(account.String(), symbol, asset)}
+	return idKey(TableMarginLoans, account, symbol, asset)
 }
 
 // MarginStateKey names an isolated margin account.
 func MarginStateKey(account uuid.UUID, symbol string) Key {
-	return Key{TableMarginState, joinKey(account.String(), symbol)}
+	return idKey(TableMarginState, account, symbol)
 }
 
 // OrderKey names an order.
-func OrderKey(order uuid.UUID) Key { return Key{TableOrders, order.String()} }
+func OrderKey(order uuid.UUID) Key { return idKey(TableOrders, order) }
 
 // PnLPeriodKey names the net P&L of a UTC day or month; the strategy is zero for the account itself.
 func PnLPeriodKey(account, strategy uuid.UUID, period string) Key {
-	return Key{TablePnLPeriods, joinKey(account.String(), strategy.String(), period)}
+	return pairKey(TablePnLPeriods, account, strategy, period)
 }
 
 // PositionSlotKey names the slot that holds at most one position at a time.
 func PositionSlotKey(account uuid.UUID, symbol, side string) Key {
-	return Key{TablePositionSlots, joinKey(account.String(), symbol, side)}
+	return idKey(TablePositionSlots, account, symbol, side)
 }
 
 // PositionKey names a position.
-func PositionKey(position uuid.UUID) Key { return Key{TablePositions, position.String()} }
+func PositionKey(position uuid.UUID) Key { return idKey(TablePositions, position) }
 
 // ReconciliationKey names a reconciliation run.
-func ReconciliationKey(run uuid.UUID) Key { return Key{TableReconciliations, run.String()} }
+func ReconciliationKey(run uuid.UUID) Key { return idKey(TableReconciliations, run) }
 
 // ReplayKey names a rebuild.
-func ReplayKey(run uuid.UUID) Key { return Key{TableReplays, run.String()} }
+func ReplayKey(run uuid.UUID) Key { return idKey(TableReplays, run) }
 
 // RiskKey names the risk state of a strategy; the strategy is zero for the account itself.
 func RiskKey(account, strategy uuid.UUID) Key {
-	return Key{TableRisk, joinKey(account.String(), strategy.String())}
+	return pairKey(TableRisk, account, strategy)
 }
 
 // SignalKey names a signal.
-func SignalKey(signal uuid.UUID) Key { return Key{TableSignals, signal.String()} }
+func SignalKey(signal uuid.UUID) Key { return idKey(TableSignals, signal) }
 
 // SnapshotKey names the newest snapshot of a scope.
 func SnapshotKey(scope string, id uuid.UUID) Key {
-	return Key{TableSnapshots, joinKey(scope, id.String())}
+	return textKey(TableSnapshots, scope, id.String())
 }
 
 // StrategyKey names a strategy.
-func StrategyKey(strategy uuid.UUID) Key { return Key{TableStrategies, strategy.String()} }
+func StrategyKey(strategy uuid.UUID) Key { return idKey(TableStrategies, strategy) }
 
 // Key names the row.
 func (r *Account) Key() Key { return AccountKey(r.AccountID) }

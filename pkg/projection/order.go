@@ -88,7 +88,7 @@ func (c *change) report(f orderFact) (before, order *Order) {
 	} else {
 		order = clone(before)
 	}
-	c.identify(order, "account_id", f.accountID.String(), order.AccountID.String())
+	c.identifyAccount(order, f.accountID)
 	if c.identify(order, "symbol", f.symbol, order.Symbol) {
 		order.Symbol = f.symbol
 	}
@@ -99,6 +99,13 @@ func (c *change) report(f orderFact) (before, order *Order) {
 		order.ExchangeOrderID = maybeText(f.exchangeOrderID)
 	}
 	return before, order
+}
+
+// identifyAccount compares the account that is told with the one that is known.
+func (c *change) identifyAccount(order *Order, told uuid.UUID) {
+	if told != order.AccountID {
+		c.identify(order, "account_id", told.String(), order.AccountID.String())
+	}
 }
 
 // identify compares one part of an order's identity with what is known, and says whether it is news.

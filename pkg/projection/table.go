@@ -108,6 +108,11 @@ func (t *Table) ColumnNames() []string {
 	return names
 }
 
+// column finds a column that exists.
+func (t *Table) column(name string) *Column {
+	return &t.Columns[slices.IndexFunc(t.Columns, func(c Column) bool { return c.Name == name })]
+}
+
 // ScanTargets gives a pointer to each column of the row, in the order of Columns. The row must not have been given
 // to a View yet.
 func (t *Table) ScanTargets(row Row) []any {

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"pgregory.net/rapid"
 
+	"github.com/robson/robson/pkg/fault"
 	"github.com/robson/robson/pkg/projection"
 	"github.com/robson/robson/pkg/projection/projectiontest"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
@@ -155,4 +156,61 @@ func TestTouches_names_what_a_fact_is_about(t *testing.T) {
 	require.Contains(t, keys, projection.AccountKey(projectiontest.Spot))
 	require.Len(t, keys, 5) // And the fill itself.
 	require.Len(t, projection.Touches(s.Next(s.Sample("1", "USDT", "1"))), 1)
+}
+
+// A key's text is for people, for the API and for comparing states: it is read back as the same key, for every table.
+func TestParseKey_reads_what_ID_writes(t *testing.T) {
+	t.Parallel()
+	keys := []projection.Key{
+		projection.TenantKey(), projection.APIKeyKey(`a|b\c`), projection.APIKeyKey(""), projection.AccountKey(projectiontest.ID("a")),
+		projection.BalanceKey(projectiontest.ID("a"), "isolated:BTC|USDT", ""), projection.RiskKey(projectiontest.ID("a"), uuid.Nil),
+		projection.PnLPeriodKey(projectiontest.ID("a"), projectiontest.ID("b"), "2026-11"),
+		projection.FillKey(projection.TradeID{Account: projectiontest.ID("a"), Symbol: "BTCUSDT", ExchangeOrderID: `1\|`, ExchangeTradeID: "2"}),
+	}
+	for _, key := range keys {
+		parsed, err := projection.ParseKey(key.Table, key.ID())
+		require.NoError(t, err, key)
+		require.Equal(t, key, parsed)
+		require.Len(t, key.Parts(), len(projection.TableNamed(key.Table).Key), key)
+	}
+	require.Equal(t, `api_keys_current/a\|b\\c`, keys[1].String())
+	require.Equal(t, projectiontest.ID("a").String()+"|"+projectiontest.ID("b").String()+"|2026-11", keys[6].ID())
+	for name, wrong := range map[string]struct{ table, id string }{
+		"no table":           {"moons", "a"},
+		"too few columns":    {projection.TableRisk, projectiontest.ID("a").String()},
+		"too many columns":   {projection.TableOrders, projectiontest.ID("a").String() + "|b"},
+		"no UUID":            {projection.TableOrders, "a"},
+		"a UUID in capitals": {projection.TableOrders, strings.ToUpper(projectiontest.ID("a").String())},
+		"an id for a tenant": {projection.TableTenants, "a"},
+	} {
+		_, err := projection.ParseKey(wrong.table, wrong.id)
+		require.True(t, fault.Is(err, fault.Invalid), name)
+	}
+}
+
+// Keys order as their texts do: what is sorted here is compared with what a database sorted.
+func TestProperty_keys_order_as_their_texts(t *testing.T) {
+	t.Parallel()
+	draw := rapid.Custom(func(t *rapid.T) projection.Key {
+		id := func(name string) uuid.UUID { return uuid.UUID{15: rapid.Byte().Draw(t, name)} }
+		text := rapid.StringMatching(`[a|\\]{0,2}`)
+		switch rapid.IntRange(0, 3).Draw(t, "table") {
+		case 0:
+			return projection.RiskKey(id("account"), id("strategy"))
+		case 1:
+			return projection.BalanceKey(id("account"), text.Draw(t, "wallet"), text.Draw(t, "asset"))
+		case 2:
+			return projection.PnLPeriodKey(id("account"), id("strategy"), text.Draw(t, "period"))
+		}
+		return projection.APIKeyKey(text.Draw(t, "fingerprint"))
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := draw.Draw(t, "a"), draw.Draw(t, "b")
+		byText := strings.Compare(a.Table, b.Table)
+		if byText == 0 {
+			byText = strings.Compare(a.ID(), b.ID())
+		}
+		require.Equal(t, byText, a.Compare(b))
+		require.Equal(t, a == b, a.String() == b.String())
+	})
 }

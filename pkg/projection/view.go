@@ -21,6 +21,11 @@ type State interface {
 	Put(row Row)
 }
 
+// keyed is a State that takes a row together with its key, which takes time to make.
+type keyed interface {
+	put(key Key, row Row)
+}
+
 // Missing tells which rows have to be loaded before the question can be answered. It is not a failure: Check and
 // Fold are pure, so the caller loads the rows and asks again.
 type Missing struct {
@@ -105,7 +110,9 @@ func (o *Overlay) Get(key Key) (Row, error) {
 }
 
 // Put implements State.
-func (o *Overlay) Put(row Row) { o.changed[row.Key()] = row }
+func (o *Overlay) Put(row Row) { o.put(row.Key(), row) }
+
+func (o *Overlay) put(key Key, row Row) { o.changed[key] = row }
 
 // Changed lists the keys of the rows that were put, by table, then key.
 func (o *Overlay) Changed() []Key {
@@ -127,10 +134,11 @@ func (o *Overlay) Discard() { clear(o.changed) }
 
 // MergeInto puts all changes into another state, usually the one below, and forgets them here.
 func (o *Overlay) MergeInto(state State) {
-	if below, keyed := state.(*Overlay); keyed {
-		maps.Copy(below.changed, o.changed)
-	} else {
-		for _, row := range o.changed {
+	below, isKeyed := state.(keyed)
+	for key, row := range o.changed {
+		if isKeyed {
+			below.put(key, row)
+		} else {
 			state.Put(row)
 		}
 	}
@@ -146,11 +154,13 @@ type Memory struct {
 func (m *Memory) Get(key Key) (Row, error) { return m.rows[key], nil }
 
 // Put implements State.
-func (m *Memory) Put(row Row) {
+func (m *Memory) Put(row Row) { m.put(row.Key(), row) }
+
+func (m *Memory) put(key Key, row Row) {
 	if m.rows == nil {
 		m.rows = map[Key]Row{}
 	}
-	m.rows[row.Key()] = row
+	m.rows[key] = row
 }
 
 // Rows lists all rows, by table, then key.

@@ -118,7 +118,7 @@ func (d *Demo) readLog(ctx context.Context, upTo int64) ([]*eventv1.Event, error
 func compare(tables map[string]string, folded map[projection.Key]string) []string {
 	fold := make(map[string]string, len(folded))
 	for key, row := range folded {
-		fold[key.Table+"/"+key.ID] = row
+		fold[key.String()] = row
 	}
 	names := map[string]bool{}
 	for name := range tables {

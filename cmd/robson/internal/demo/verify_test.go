@@ -14,16 +14,16 @@ import (
 // TestCompare finds a row that differs, one that only the tables have, and one that only the fold has.
 func TestCompare(t *testing.T) {
 	t.Parallel()
-	key := func(id string) projection.Key { return projection.Key{Table: "orders_current", ID: id} }
-	tables := map[string]string{"orders_current/a": `{"q":"1"}`, "orders_current/b": `{"q":"2"}`, "orders_current/c": `{"q":"3"}`}
+	key := projection.APIKeyKey
+	tables := map[string]string{"api_keys_current/a": `{"q":"1"}`, "api_keys_current/b": `{"q":"2"}`, "api_keys_current/c": `{"q":"3"}`}
 	same := map[projection.Key]string{key("a"): `{"q":"1"}`, key("b"): `{"q":"2"}`, key("c"): `{"q":"3"}`}
 	require.Empty(t, compare(tables, same))
 
 	differences := compare(tables, map[projection.Key]string{key("a"): `{"q":"1"}`, key("b"): `{"q":"9"}`, key("d"): `{"q":"4"}`})
 	require.Len(t, differences, 3)
-	require.Equal(t, "orders_current/b\n     table: {\"q\":\"2\"}\n     fold:  {\"q\":\"9\"}", differences[0])
-	require.True(t, strings.HasPrefix(differences[1], "orders_current/c"))
-	require.True(t, strings.HasPrefix(differences[2], "orders_current/d"))
+	require.Equal(t, "api_keys_current/b\n     table: {\"q\":\"2\"}\n     fold:  {\"q\":\"9\"}", differences[0])
+	require.True(t, strings.HasPrefix(differences[1], "api_keys_current/c"))
+	require.True(t, strings.HasPrefix(differences[2], "api_keys_current/d"))
 }
 
 func TestCompare_names_at_most_so_many(t *testing.T) {

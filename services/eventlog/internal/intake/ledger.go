@@ -241,7 +241,7 @@ func (l *Ledger) expectations(r *Request) error {
 		}
 		if changed {
 			return fault.New(fault.Conflict, "READ_CHANGED", "%s was changed at position %d, after position %d at which the decision read it", key, position, r.DecidedAt).
-				With("row", key.Table).With("id", key.ID).With("expected", number(r.DecidedAt)).With("found", number(position))
+				With("row", key.Table).With("id", key.ID()).With("expected", number(r.DecidedAt)).With("found", number(position))
 		}
 	}
 	if len(missing) > 0 {

@@ -191,7 +191,7 @@ func TestLedger_reads(t *testing.T) {
 		require.Equal(t, fault.Conflict, e.Kind)
 		require.Equal(t, "READ_CHANGED", e.Reason)
 		require.Equal(t, map[string]string{
-			"row": "risk_state_current", "id": projection.RiskKey(projectiontest.Spot, uuid.Nil).ID, "expected": "13", "found": "14",
+			"row": "risk_state_current", "id": projection.RiskKey(projectiontest.Spot, uuid.Nil).ID(), "expected": "13", "found": "14",
 		}, e.Metadata)
 		require.Len(t, d.book.records, 14)
 		require.NoError(t, d.book.append(t, opening(d, b, at+1))[0].err) // Decided anew on what is now.

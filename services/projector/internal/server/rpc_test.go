@@ -181,7 +181,7 @@ func TestAudit_ExportState(t *testing.T) {
 		require.Equal(t, strings.Repeat("30", 30)+"3430", all[0].GetHeader().GetHash(), "in hex")
 		got := map[string]string{}
 		for _, m := range all[1:] {
-			got[projection.Key{Table: m.GetRow().GetTable(), ID: m.GetRow().GetKey()}.String()] = string(m.GetRow().GetJson())
+			got[m.GetRow().GetTable()+"/"+m.GetRow().GetKey()] = string(m.GetRow().GetJson())
 		}
 		want := map[string]string{}
 		for _, rows := range b.rows {

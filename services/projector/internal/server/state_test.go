@@ -388,7 +388,7 @@ func TestState_GetDecisionView(t *testing.T) {
 		"an unknown position": {func(r *projectorv1.GetDecisionViewRequest) { r.PositionId = uuid.Max.String() }, fault.NotFound, "no position"},
 		"an id that is none":  {func(r *projectorv1.GetDecisionViewRequest) { r.PositionId = "x" }, fault.Invalid, "position_id"},
 		"an account without its limits": {func(r *projectorv1.GetDecisionViewRequest) {
-			r.AccountId, r.StrategyId, r.PositionId = b.rows["Account"][0].Key().ID, "", ""
+			r.AccountId, r.StrategyId, r.PositionId = b.rows["Account"][0].Key().ID(), "", ""
 		}, fault.Corrupt, "no risk state"},
 	} {
 		t.Run("refuses "+name, func(t *testing.T) {

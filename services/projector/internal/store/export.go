@@ -107,7 +107,7 @@ func (s *Store) exportTable(ctx context.Context, tx pgx.Tx, tenant uuid.UUID, t 
 			return postgres.Fault(err)
 		}
 		for _, r := range rows {
-			if err := row(ExportedRow{Table: t.Name, Key: r.Key().ID, JSON: projection.RowJSON(r)}); err != nil {
+			if err := row(ExportedRow{Table: t.Name, Key: r.Key().ID(), JSON: projection.RowJSON(r)}); err != nil {
 				return err
 			}
 		}

@@ -54,7 +54,7 @@ func TestStore_Export(t *testing.T) {
 	exported := func(rows []projection.Row) []store.ExportedRow {
 		var out []store.ExportedRow
 		for _, row := range rows {
-			out = append(out, store.ExportedRow{Table: row.Key().Table, Key: row.Key().ID, JSON: projection.RowJSON(row)})
+			out = append(out, store.ExportedRow{Table: row.Key().Table, Key: row.Key().ID(), JSON: projection.RowJSON(row)})
 		}
 		return out
 	}
@@ -147,8 +147,9 @@ func TestStore_Export_folded(t *testing.T) {
 				require.Equal(t, last, h.Position)
 				return nil
 			}, func(r store.ExportedRow) error {
-				got[projection.Key{Table: r.Table, ID: r.Key}] = string(r.JSON)
-				return nil
+				key, err := projection.ParseKey(r.Table, r.Key)
+				got[key] = string(r.JSON)
+				return err
 			})
 			require.NoError(t, err)
 			require.Equal(t, log.State.Render(), got)
