@@ -40,4 +40,20 @@
 //
 // From its entry intent on a position counts in the exposure and open risk of its account and strategy: with what was
 // planned until the entry order has ended, with what is held from then on, and no more once it is closed.
+//
+// # Accounts
+//
+// What an event touches is partitioned by account. By table:
+//
+//	accounts, balances, margin loans, risk, P&L, slots, fills    the account is the first column of the key
+//	positions, orders, intents, decisions, signals               by ids of which each belongs to one account: its position's,
+//	                                                             its order's, its strategy's
+//	strategies                                                   each has one account, for life
+//	api keys                                                     the account that a key stands for; Check lets it stand for no other
+//	discrepancies                                                by an id that follows from the event that raised it
+//	what the tenant's own stream tells                           the tenant
+//
+// No rule reads a row of another account: a position's limits, its slot, its strategy and its orders are its account's. The
+// one exception is a report that contradicts itself, naming one account and another's order: it is folded as told and
+// flagged (law 6), and touches rows of both. Partitions deals a log out to its accounts and knows such a report.
 package projection
