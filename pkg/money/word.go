@@ -189,12 +189,16 @@ func (q twoWords) decimal(negative bool) decimal.Decimal {
 		}
 		return decimal.New(int64(q.low), -Scale)
 	}
-	n := new(big.Int).SetUint64(q.high)
-	n.Lsh(n, 64).Or(n, new(big.Int).SetUint64(q.low))
-	if negative {
-		n.Neg(n)
+	var n big.Int
+	if bits.UintSize == 64 {
+		n.SetBits([]big.Word{big.Word(q.low), big.Word(q.high)})
+	} else {
+		n.SetUint64(q.high).Lsh(&n, 64).Or(&n, new(big.Int).SetUint64(q.low))
 	}
-	return decimal.NewFromBigInt(n, -Scale)
+	if negative {
+		n.Neg(&n)
+	}
+	return decimal.NewFromBigInt(&n, -Scale)
 }
 
 // Quick reads an amount in plain notation that a word holds: digits, an optional minus, an optional point. What it does not

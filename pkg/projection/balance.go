@@ -38,15 +38,16 @@ func (c *change) foldSampled(p *eventv1.BalanceSampled) {
 
 // flagSample flags amounts that cannot be.
 func (c *change) flagSample(row *Balance, total decimal.Decimal) {
-	expected, actual := map[string]string{}, map[string]string{}
+	var expected, actual map[string]string // Most samples make sense.
+	note := func(name, want, got string) { expected, actual = with(expected, name, want), with(actual, name, got) }
 	if row.Free.IsNegative() {
-		expected["free"], actual["free"] = "at least 0", row.Free.String()
+		note("free", "at least 0", row.Free.String())
 	}
 	if row.Locked.IsNegative() {
-		expected["locked"], actual["locked"] = "at least 0", row.Locked.String()
+		note("locked", "at least 0", row.Locked.String())
 	}
 	if !total.Equal(row.Total) {
-		expected["total"], actual["total"] = row.Total.String(), total.String()
+		note("total", row.Total.String(), total.String())
 	}
 	c.flagBalance(row.AccountID, row.Wallet, row.Asset, expected, actual)
 }

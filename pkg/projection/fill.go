@@ -93,8 +93,8 @@ func (c *change) baseAsset(account uuid.UUID, symbol, asset string) string {
 
 // flagFill flags a trade whose own numbers, or whose place in its order, make no sense. It counts all the same.
 func (c *change) flagFill(order *Order, fill *Fill) {
-	expected, actual := map[string]string{}, map[string]string{}
-	note := func(name, want, got string) { expected[name], actual[name] = want, got }
+	var expected, actual map[string]string // Most trades make sense.
+	note := func(name, want, got string) { expected, actual = with(expected, name, want), with(actual, name, got) }
 	if !fill.FillPrice.IsPositive() {
 		note("fill_price", "above 0", fill.FillPrice.String())
 	}
