@@ -50,7 +50,7 @@ func (c *change) Get(key Key) (Row, error) {
 			return c.rows[i].row, nil
 		}
 	}
-	return c.below.Get(key) //nolint:wrapcheck // It is the view's own.
+	return c.below.Get(key)
 }
 
 // keyedRow is a row with its key, which takes time to make.

@@ -66,7 +66,6 @@ func (w *Writer) write(ctx context.Context, events []projection.Event) error {
 		heads[record.StreamKey] = &events[i]
 		w.last = *record
 	}
-	//nolint:wrapcheck // Write adds the context.
 	return postgres.InTx(ctx, w.pool, postgres.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		if _, err := tx.CopyFrom(ctx, pgx.Identifier{"event_log"}, columns, pgx.CopyFromRows(rows)); err != nil {
 			return fmt.Errorf("copy events: %w", err)
