@@ -55,7 +55,7 @@ func read(b *testing.B, pool *pgxpool.Pool, cfg history.Config, scope history.Sc
 	require.NoError(b, err)
 	var summary history.Summary
 	err = postgres.InTx(b.Context(), pool, postgres.TxOptions{ReadOnly: true}, func(ctx context.Context, tx pgx.Tx) error {
-		state := &projection.Memory{}
+		state := &projection.Scratch{}
 		summary, err = reader.Each(ctx, tx, scope, func(ev *projection.Event) error {
 			if !fold {
 				return nil

@@ -2,6 +2,7 @@
 // than was asked for.
 //
 //	reader, err := history.New(history.Config{})
+//	state := &projection.Scratch{}
 //	err = postgres.InTx(ctx, pool, readOnly, func(ctx context.Context, tx pgx.Tx) error {
 //		_, err := reader.Each(ctx, tx, history.Scope{Tenant: tenant}, func(ev *projection.Event) error {
 //			_, err := projection.Fold(state, *ev)

@@ -76,10 +76,12 @@ func (c *change) put(row Row) {
 	c.rows = append(c.rows, keyedRow{key, row})
 }
 
-// clone copies a row for changing. Maps and slices within are shared: they are replaced, never changed.
+// clone copies a row for changing. Maps and slices within are shared: they are replaced, never changed. Nothing may point
+// into a row, whose memory a Scratch uses again.
 func clone[T any](row *T) *T {
-	copied := *row
-	return &copied
+	copied := spare[T]()
+	*copied = *row
+	return copied
 }
 
 // with is a map with one more entry.

@@ -14,6 +14,8 @@
 //	append.MergeInto(batch)
 //	batch.Rows()                        what to write
 //
+// Who folds a whole log, and looks at the rows only then, folds into a Scratch; a Memory is for who keeps rows on the way.
+//
 // # Positions
 //
 //	POSITION_ARMED > armed > INTENT_CREATED(entry) > entering > POSITION_OPENED > active > EXIT_TRIGGERED > exiting

@@ -47,14 +47,20 @@ func processorTime(b *testing.B) time.Duration {
 // same log of 50 accounts and 1,000 positions.
 func BenchmarkReplay(b *testing.B) {
 	events := storedLives(b, 50, 1000)
-	run := func(name string, decode, fold bool) {
+	run := func(name string, decode, fold, scratch bool) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
-			state, begun := &projection.Memory{}, processorTime(b)
+			empty := func() projection.State {
+				if scratch {
+					return &projection.Scratch{}
+				}
+				return &projection.Memory{}
+			}
+			state, begun := empty(), processorTime(b)
 			for i := 0; b.Loop(); i++ {
 				at := i % len(events)
 				if at == 0 {
-					state = &projection.Memory{}
+					state = empty()
 				}
 				ev := events[at].event
 				if decode {
@@ -74,7 +80,9 @@ func BenchmarkReplay(b *testing.B) {
 			b.ReportMetric(float64(processorTime(b)-begun)/float64(b.N), "cpu-ns/op")
 		})
 	}
-	run("decode", true, false)
-	run("fold", false, true)
-	run("decode and fold", true, true)
+	run("decode", true, false, false)
+	run("fold", false, true, false)
+	run("fold into scratch", false, true, true)
+	run("decode and fold", true, true, false)
+	run("decode and fold into scratch", true, true, true)
 }

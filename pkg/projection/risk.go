@@ -229,10 +229,10 @@ func (c *change) bookResult(p *Position) {
 		day := c.bookPeriod(p, strategy, Day(closedAt), won)
 		month := c.bookPeriod(p, strategy, Month(closedAt), won)
 		if textOf(use.PnLDay) <= day.Period {
-			use.PnLDay, use.DailyPnL = &day.Period, day.NetPnL
+			use.PnLDay, use.DailyPnL = maybeText(day.Period), day.NetPnL
 		}
 		if textOf(use.PnLMonth) <= month.Period {
-			use.PnLMonth, use.MonthlyPnL = &month.Period, month.NetPnL
+			use.PnLMonth, use.MonthlyPnL = maybeText(month.Period), month.NetPnL
 		}
 		c.put(use)
 	}
