@@ -81,7 +81,7 @@ func TestScenarioS1SizesByTheGoldenRule(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, refused, response.GetOutcome().GetVerdict())
 		u.settle()
-		require.Equal(t, []string{"POSITION_ARMED", "SIGNAL_DETECTED", "DECISION_PROPOSED", "RISK_CHECK_FAILED", "POSITION_DISARMED"}, u.newsSince(before))
+		require.Equal(t, []string{"POSITION_ARMED", "SIGNAL_DETECTED", "DECISION_PROPOSED", "RISK_CHECK_FAILED", "SIGNAL_REJECTED", "POSITION_DISARMED"}, u.newsSince(before))
 		position := u.position(response.GetPositionId())
 		require.Equal(t, projectorv1.PositionState_POSITION_STATE_CLOSED, position.GetState())
 		require.Equal(t, "risk_refused", position.GetDisarmReason())

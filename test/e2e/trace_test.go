@@ -14,7 +14,7 @@ import (
 // actors say who acts, by type of event and whether a user's command stands behind it.
 var actors = map[string]eventv1.ActorType{
 	"POSITION_ARMED": eventv1.ActorType_ACTOR_TYPE_CLI, "SIGNAL_DETECTED": eventv1.ActorType_ACTOR_TYPE_CLI, "DECISION_PROPOSED": eventv1.ActorType_ACTOR_TYPE_CLI,
-	"RISK_CHECK_PASSED": eventv1.ActorType_ACTOR_TYPE_CLI, "ORDER_SUBMITTED": eventv1.ActorType_ACTOR_TYPE_DAEMON, "ORDER_ACKED": eventv1.ActorType_ACTOR_TYPE_EXCHANGE,
+	"RISK_CHECK_PASSED": eventv1.ActorType_ACTOR_TYPE_CLI, "SIGNAL_ACCEPTED": eventv1.ActorType_ACTOR_TYPE_CLI, "ORDER_SUBMITTED": eventv1.ActorType_ACTOR_TYPE_DAEMON, "ORDER_ACKED": eventv1.ActorType_ACTOR_TYPE_EXCHANGE,
 	"FILL_RECEIVED": eventv1.ActorType_ACTOR_TYPE_EXCHANGE, "ORDER_CANCELED": eventv1.ActorType_ACTOR_TYPE_EXCHANGE, "POSITION_OPENED": eventv1.ActorType_ACTOR_TYPE_DAEMON,
 	"TRAILING_STOP_UPDATED": eventv1.ActorType_ACTOR_TYPE_DAEMON, "POSITION_CLOSED": eventv1.ActorType_ACTOR_TYPE_DAEMON, "BALANCE_SAMPLED": eventv1.ActorType_ACTOR_TYPE_DAEMON,
 }
@@ -79,7 +79,7 @@ func requireOneTrace(u *user, before int64, trace string, root uuid.UUID, positi
 		}
 	}
 	for _, kind := range []string{
-		"POSITION_ARMED", "SIGNAL_DETECTED", "DECISION_PROPOSED", "RISK_CHECK_PASSED", "INTENT_CREATED", "ORDER_SUBMITTED", "ORDER_ACKED", "FILL_RECEIVED",
+		"POSITION_ARMED", "SIGNAL_DETECTED", "DECISION_PROPOSED", "RISK_CHECK_PASSED", "SIGNAL_ACCEPTED", "INTENT_CREATED", "ORDER_SUBMITTED", "ORDER_ACKED", "FILL_RECEIVED",
 		"POSITION_OPENED", "EXIT_TRIGGERED", "POSITION_CLOSED",
 	} {
 		require.NotZero(u.t, counts[kind], "the trace does not find %s: %v", kind, types(u.readLog(before)))

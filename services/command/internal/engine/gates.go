@@ -83,6 +83,12 @@ func stopChecks(signal Signal, policy Policy, sizing Sizing) []Check {
 	return append(list, distanceCheck(signal, policy, sizing))
 }
 
+// WithinBounds says whether the stop of a signal with an entry above zero is at least and at most so many percent of it away.
+func WithinBounds(signal Signal, leastPercent, mostPercent decimal.Decimal) bool {
+	scaled := signal.Entry.Sub(signal.Stop).Abs().Mul(hundred)
+	return scaled.GreaterThanOrEqual(leastPercent.Mul(signal.Entry)) && scaled.LessThanOrEqual(mostPercent.Mul(signal.Entry))
+}
+
 func rightSide(signal Signal) string {
 	if signal.Side == Short {
 		return "above"

@@ -11,7 +11,6 @@ import (
 	"github.com/robson/robson/pkg/fault"
 	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
-	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
 	"github.com/robson/robson/services/command/internal/engine"
 	"github.com/robson/robson/services/command/internal/rows"
 )
@@ -78,7 +77,7 @@ func (s *Server) open(at *situation, who caller, wish arming, call calling) (*pl
 	if err != nil {
 		return nil, err
 	}
-	payloads := append([]*eventv1.Payload{armedPayload(armed)}, decided...)
+	payloads := append([]*eventv1.Payload{armedPayload(armed), detectedPayload(armed, signal, call, at.now)}, decided...)
 	if !approved {
 		payloads = append(payloads, disarmedPayload(armed.GetPositionId(), eventv1.DisarmReason_DISARM_REASON_RISK_REFUSED, at.now))
 	}
@@ -120,7 +119,7 @@ func (s *Server) signal(at *situation, armed *eventv1.PositionArmed, call callin
 	return signal, reader.Err
 }
 
-// decide lets the engine decide and tells the events of its decision, from the signal to the intent or the refusal.
+// decide lets the engine decide on a signal and tells the events of its decision, to the intent or the refusal.
 func (s *Server) decide(
 	at *situation, who caller, armed *eventv1.PositionArmed, signal engine.Signal, call calling,
 ) ([]*eventv1.Payload, bool, error) {
@@ -140,15 +139,16 @@ func (s *Server) decide(
 		return nil, false, fault.Wrap(err, fault.Corrupt, "ENGINE_CONTRADICTION", "decide on signal %s", call.signalID)
 	}
 	proposal := proposed(who, armed, call, in, decision)
-	payloads := []*eventv1.Payload{
-		detectedPayload(armed, signal, call, at.now),
-		{Kind: &eventv1.Payload_DecisionProposed{DecisionProposed: proposal}},
-	}
+	payloads := []*eventv1.Payload{event.Wrap(proposal)}
 	if !decision.Approved() {
-		return append(payloads, checkFailed(who, armed, proposal.GetDecisionId(), decision)), false, nil
+		return append(payloads,
+			checkFailed(who, armed, proposal.GetDecisionId(), decision),
+			rejectedPayload(armed, call, eventv1.SignalRejection_SIGNAL_REJECTION_RISK),
+		), false, nil
 	}
 	return append(payloads,
 		checkPassed(who, armed, proposal.GetDecisionId(), decision),
+		acceptedPayload(armed, call, proposal.GetDecisionId()), // while the position is armed: the intent makes it enter
 		s.entryIntent(at.now, who, armed, proposal, orderType, call.entryExpiresAt),
 	), true, nil
 }
@@ -199,78 +199,4 @@ func (s *Server) entryIntent(
 		intent.ExpiresAt = timestamppb.New(now.Add(s.config.EntryValidity))
 	}
 	return event.Wrap(intent)
-}
-
-// SubmitSignal implements commandv1.TradingServiceServer.
-func (s *Server) SubmitSignal(ctx context.Context, in *commandv1.SubmitSignalRequest) (*commandv1.SubmitSignalResponse, error) {
-	call := calling{
-		entryPrice: in.GetEntryPrice(), stop: in.GetTechnicalStop(), detector: in.GetDetector(), signalExpires: in.GetExpiresAt(),
-		entryExpiresAt: in.GetExpiresAt(),
-	}
-	if call.detector == "" {
-		call.detector = manualDetector
-	}
-	req := request{method: commandv1.TradingService_SubmitSignal_FullMethodName, body: in, dryRun: in.GetDryRun()}
-	res, err := s.committer.commit(ctx, req, func(ctx context.Context, who caller) (*plan, error) {
-		call.signalID = who.derive("signal")
-		if in.GetSignalId() != "" {
-			id, err := uuid.Parse(in.GetSignalId())
-			if err != nil {
-				return nil, fault.InvalidField("signal_id", "must be a UUID")
-			}
-			call.signalID = id
-		}
-		at, position, err := s.lookAt(ctx, in.GetPositionId())
-		if err != nil {
-			return nil, err
-		}
-		return s.answerSignal(at, who, position, call)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &commandv1.SubmitSignalResponse{
-		Outcome: res.outcome(), Decision: res.decision(),
-		PositionId: res.signal().GetPositionId(), SignalId: res.signal().GetSignalId(),
-	}, nil
-}
-
-// answerSignal decides on a signal for an armed position. A person's mistake is an error; a detector's is recorded.
-func (s *Server) answerSignal(at *situation, who caller, position *projectorv1.Position, call calling) (*plan, error) {
-	armed := &eventv1.PositionArmed{
-		PositionId: position.GetPositionId(), AccountId: position.GetAccountId(), StrategyId: position.GetStrategyId(),
-		Symbol: position.GetSymbol(), Side: position.GetSide(), Capital: position.GetCapital(), RiskPercent: position.GetRiskPercent(),
-	}
-	signal, err := s.signal(at, armed, call)
-	if err != nil {
-		return nil, err
-	}
-	planned := &plan{decidedAt: at.view.GetAsOf()}
-	planned.read(rowPosition, armed.GetPositionId())
-	reject := func(rejected *eventv1.Payload, otherwise error) (*plan, error) {
-		if call.detector == manualDetector {
-			return nil, otherwise
-		}
-		planned.add(positionStream(armed.GetPositionId()), exists(), at.now, detectedPayload(armed, signal, call, at.now), rejected)
-		return planned, nil
-	}
-	if position.GetState() != projectorv1.PositionState_POSITION_STATE_ARMED {
-		return reject(rejectedPayload(armed, call, eventv1.SignalRejection_SIGNAL_REJECTION_POSITION_NOT_ARMED),
-			wrongState(position, "a signal needs an armed position"))
-	}
-	if reason, err := sensible(at, signal, call.orderType); err != nil {
-		return reject(rejectedPayload(armed, call, reason), err)
-	}
-	if call.signalExpires != nil && call.signalExpires.AsTime().Before(at.now) {
-		return reject(expiredPayload(armed, call), fault.New(fault.Refused, "SIGNAL_EXPIRED", "signal %s expired at %s, it is %s at the venue",
-			call.signalID, call.signalExpires.AsTime().Format(time.RFC3339), at.now.Format(time.RFC3339)))
-	}
-	payloads, _, err := s.decide(at, who, armed, signal, call)
-	if err != nil {
-		return nil, err
-	}
-	planned.read(rowRisk, armed.GetAccountId())
-	planned.read(rowStrategy, armed.GetStrategyId())
-	planned.add(positionStream(armed.GetPositionId()), exists(), at.now, payloads...)
-	return planned, nil
 }

@@ -31,13 +31,13 @@ func TestServer_OpenPosition(t *testing.T) {
 		answer, err := b.OpenPosition(b.call(t), b.s1())
 		require.NoError(t, err)
 		require.Equal(t, commandv1.Verdict_VERDICT_ACCEPTED, answer.GetOutcome().GetVerdict())
-		require.Equal(t, []string{"position_armed", "signal_detected", "decision_proposed", "risk_check_passed", "intent_created"}, b.types())
+		require.Equal(t, []string{"position_armed", "signal_detected", "decision_proposed", "risk_check_passed", "signal_accepted", "intent_created"}, b.types())
 		require.Equal(t, "0.06666", answer.GetDecision().GetQuantity())
 		require.Equal(t, "99.99", answer.GetDecision().GetPlannedRisk())
 		require.Equal(t, "6332.7", answer.GetDecision().GetNotional())
 		require.Equal(t, "risk", answer.GetDecision().GetQuantityLimit())
 		require.Len(t, answer.GetDecision().GetChecks(), 14)
-		require.Equal(t, int64(5), answer.GetOutcome().GetPosition())
+		require.Equal(t, int64(6), answer.GetOutcome().GetPosition())
 
 		request := b.log.appends[0]
 		require.Equal(t, int64(7), request.GetDecidedAt())
@@ -51,7 +51,7 @@ func TestServer_OpenPosition(t *testing.T) {
 				require.Nil(t, event.CausedBy)
 			}
 		}
-		intent := b.payloads()[4].GetIntentCreated()
+		intent := b.payloads()[5].GetIntentCreated()
 		require.Equal(t, eventv1.OrderType_ORDER_TYPE_MARKET, intent.GetOrderType())
 		require.Equal(t, eventv1.Side_SIDE_BUY, intent.GetSide())
 		require.Equal(t, marketTime.Add(time.Hour), intent.GetExpiresAt().AsTime())
@@ -68,13 +68,13 @@ func TestServer_OpenPosition(t *testing.T) {
 		answer, err := b.OpenPosition(b.call(t), b.s1())
 		require.NoError(t, err)
 		require.Equal(t, commandv1.Verdict_VERDICT_REFUSED, answer.GetOutcome().GetVerdict())
-		require.Equal(t, []string{"position_armed", "signal_detected", "decision_proposed", "risk_check_failed", "position_disarmed"}, b.types())
+		require.Equal(t, []string{"position_armed", "signal_detected", "decision_proposed", "risk_check_failed", "signal_rejected", "position_disarmed"}, b.types())
 		failed := answer.GetOutcome().GetFailedChecks()
 		require.Len(t, failed, 2)
 		require.Equal(t, "max_open_positions", failed[0].GetName())
 		require.Equal(t, "daily_loss_limit", failed[1].GetName())
 		require.Equal(t, "-249.99", failed[1].GetValue())
-		require.Equal(t, eventv1.DisarmReason_DISARM_REASON_RISK_REFUSED, b.payloads()[4].GetPositionDisarmed().GetReason())
+		require.Equal(t, eventv1.DisarmReason_DISARM_REASON_RISK_REFUSED, b.payloads()[5].GetPositionDisarmed().GetReason())
 	})
 	t.Run("a dry run decides and writes nothing", func(t *testing.T) {
 		t.Parallel()
@@ -102,12 +102,12 @@ func TestServer_OpenPosition(t *testing.T) {
 		request.Side, request.EntryPrice, request.TechnicalStop = eventv1.PositionSide_POSITION_SIDE_SHORT, "", "96500"
 		_, err := b.OpenPosition(b.call(t), request)
 		require.NoError(t, err)
-		require.Equal(t, eventv1.Side_SIDE_SELL, b.payloads()[4].GetIntentCreated().GetSide())
+		require.Equal(t, eventv1.Side_SIDE_SELL, b.payloads()[5].GetIntentCreated().GetSide())
 
 		request.EntryPrice, request.OrderType = "95100.5", eventv1.OrderType_ORDER_TYPE_LIMIT
 		_, err = b.OpenPosition(b.call(t), request)
 		require.NoError(t, err)
-		intent := b.payloads()[9].GetIntentCreated()
+		intent := b.payloads()[11].GetIntentCreated()
 		require.Equal(t, "95100.5", intent.GetPrice())
 		require.Equal(t, eventv1.TimeInForce_TIME_IN_FORCE_GTC, intent.GetTimeInForce())
 	})
@@ -188,7 +188,7 @@ func TestServer_Idempotency(t *testing.T) {
 		same(t, first.GetDecision(), second.GetDecision())
 		require.Equal(t, first.GetPositionId(), second.GetPositionId())
 		same(t, first.GetOutcome().GetEvents(), second.GetOutcome().GetEvents())
-		require.Len(t, b.log.events, 5)
+		require.Len(t, b.log.events, 6)
 	})
 	t.Run("the same command with another request is refused", func(t *testing.T) {
 		t.Parallel()
@@ -232,9 +232,10 @@ func TestServer_SubmitSignal(t *testing.T) {
 		answer, err := b.SubmitSignal(b.call(t), signal(position))
 		require.NoError(t, err)
 		require.Equal(t, commandv1.Verdict_VERDICT_REFUSED, answer.GetOutcome().GetVerdict())
-		require.Equal(t, []string{"signal_detected", "decision_proposed", "risk_check_failed"}, b.types())
+		require.Equal(t, []string{"signal_detected", "decision_proposed", "risk_check_failed", "signal_rejected"}, b.types())
 		require.Equal(t, "50.01", answer.GetOutcome().GetFailedChecks()[0].GetLimit())
 		require.Equal(t, "99.99", answer.GetOutcome().GetFailedChecks()[0].GetValue())
+		require.Equal(t, eventv1.SignalRejection_SIGNAL_REJECTION_RISK, b.payloads()[3].GetSignalRejected().GetReason())
 		require.Len(t, b.log.appends[0].GetReads(), 2)
 	})
 	t.Run("accepted, under the given signal id", func(t *testing.T) {
@@ -245,7 +246,7 @@ func TestServer_SubmitSignal(t *testing.T) {
 		answer, err := b.SubmitSignal(b.call(t), request)
 		require.NoError(t, err)
 		require.Equal(t, request.GetSignalId(), answer.GetSignalId())
-		require.Equal(t, []string{"signal_detected", "decision_proposed", "risk_check_passed", "intent_created"}, b.types())
+		require.Equal(t, []string{"signal_detected", "decision_proposed", "risk_check_passed", "signal_accepted", "intent_created"}, b.types())
 	})
 	t.Run("a person's bad signal is an error, a detector's is recorded", func(t *testing.T) {
 		t.Parallel()

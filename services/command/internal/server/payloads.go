@@ -19,6 +19,12 @@ func detectedPayload(armed *eventv1.PositionArmed, signal engine.Signal, call ca
 	})
 }
 
+func acceptedPayload(armed *eventv1.PositionArmed, call calling, decisionID string) *eventv1.Payload {
+	return event.Wrap(&eventv1.SignalAccepted{
+		SignalId: call.signalID.String(), PositionId: armed.GetPositionId(), DecisionId: decisionID,
+	})
+}
+
 func rejectedPayload(armed *eventv1.PositionArmed, call calling, reason eventv1.SignalRejection) *eventv1.Payload {
 	return event.Wrap(&eventv1.SignalRejected{
 		SignalId: call.signalID.String(), PositionId: armed.GetPositionId(), Reason: reason,

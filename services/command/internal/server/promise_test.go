@@ -119,14 +119,14 @@ func tradingCases() []rpcCase {
 					PositionId: id, EntryPrice: "95000", TechnicalStop: alter(other, "93500", "93000"), DryRun: dry,
 				}
 			})
-		}, []string{"SIGNAL_DETECTED", "DECISION_PROPOSED", "RISK_CHECK_PASSED", "INTENT_CREATED"}},
+		}, []string{"SIGNAL_DETECTED", "DECISION_PROPOSED", "RISK_CHECK_PASSED", "SIGNAL_ACCEPTED", "INTENT_CREATED"}},
 		{"OpenPosition", func(_ *testing.T, b *worldBundle) asked {
 			return ask(b.OpenPosition, (*commandv1.OpenPositionResponse).GetOutcome, func(dry, other bool) *commandv1.OpenPositionRequest {
 				request := b.s1(long)
 				request.TechnicalStop, request.DryRun = alter(other, "93500", "93000"), dry
 				return request
 			})
-		}, []string{"POSITION_ARMED", "SIGNAL_DETECTED", "DECISION_PROPOSED", "RISK_CHECK_PASSED", "INTENT_CREATED"}},
+		}, []string{"POSITION_ARMED", "SIGNAL_DETECTED", "DECISION_PROPOSED", "RISK_CHECK_PASSED", "SIGNAL_ACCEPTED", "INTENT_CREATED"}},
 		{"ClosePosition", func(t *testing.T, b *worldBundle) asked {
 			id := b.active(t)
 			return ask(b.ClosePosition, (*commandv1.ClosePositionResponse).GetOutcome, func(dry, other bool) *commandv1.ClosePositionRequest {

@@ -40,7 +40,8 @@ func sensible(at *situation, signal engine.Signal, orderType eventv1.OrderType) 
 		return eventv1.SignalRejection_SIGNAL_REJECTION_WRONG_SIDE,
 			fault.InvalidField("technical_stop", "is where the market has been: it stands at %s, and the position would be left at once", last)
 	case risked.GreaterThan(planned.Mul(entryDriftMax)):
-		return eventv1.SignalRejection_SIGNAL_REJECTION_RISK,
+		// No gate has spoken: it is the stop that is too far from where the entry would be.
+		return eventv1.SignalRejection_SIGNAL_REJECTION_STOP_BOUNDS,
 			fault.InvalidField("entry_price", "is not where the market is, %s: an order at the market would risk %s times what is planned; leave it out, or enter by a limit order",
 				last, risked.DivRound(planned, 1))
 	default:

@@ -103,6 +103,14 @@ func (s states) ListPositions(ctx context.Context, in *projectorv1.ListPositions
 	return s.w.ListPositions(ctx, in)
 }
 
+func (s states) GetSignal(ctx context.Context, in *projectorv1.GetSignalRequest) (*projectorv1.GetSignalResponse, error) {
+	return s.w.GetSignal(ctx, in)
+}
+
+func (s states) ListSignals(ctx context.Context, in *projectorv1.ListSignalsRequest) (*projectorv1.ListSignalsResponse, error) {
+	return s.w.ListSignals(ctx, in)
+}
+
 func (s states) GetOrder(ctx context.Context, in *projectorv1.GetOrderRequest) (*projectorv1.GetOrderResponse, error) {
 	return s.w.GetOrder(ctx, in)
 }
