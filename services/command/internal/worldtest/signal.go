@@ -13,11 +13,13 @@ import (
 
 // Signal gives a signal as it stands.
 func (w *World) Signal(id string) *projectorv1.Signal {
-	answer, err := w.GetSignal(context.Background(), &projectorv1.GetSignalRequest{SignalId: id})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	row, err := one[*projection.Signal](w, projection.SignalKey(uuid.MustParse(id)))
 	if err != nil {
 		return &projectorv1.Signal{}
 	}
-	return answer.GetSignal()
+	return fill(row, &projectorv1.Signal{})
 }
 
 // GetSignal implements the state.
