@@ -130,15 +130,15 @@ func assemble(logger *slog.Logger, clk clock.Clock, cfg Config, others *peer.Pee
 	if err != nil {
 		return nil, err
 	}
-	manager, err := process.New(logger, clk, process.Deps{
-		Log: others.Log, State: others.State, Connector: others.Connector, Watch: stops, Alerts: alerts,
-	}, cfg.Process)
-	if err != nil {
-		return nil, err
-	}
 	decisions, err := server.New(clk, server.Deps{
 		Appender: others.Log, Commands: others.Log, State: others.State, Market: others.Connector,
 	}, cfg.Decisions)
+	if err != nil {
+		return nil, err
+	}
+	manager, err := process.New(logger, clk, process.Deps{
+		Log: others.Log, State: others.State, Connector: others.Connector, Watch: stops, Signals: decisions, Alerts: alerts,
+	}, cfg.Process)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,8 @@
 package lifecycle
 
 import (
+	"crypto/sha256"
+
 	"github.com/google/uuid"
 	"github.com/oklog/ulid/v2"
 
@@ -10,6 +12,12 @@ import (
 
 // CommandID is the id of a step's append: the same for whoever takes the step.
 func CommandID(eventID, step string) uuid.UUID { return derive(eventID, step) }
+
+// StepDigest is the digest of a step's request, which is its cause and name: the same for whoever takes the step.
+func StepDigest(eventID, step string) []byte {
+	digest := sha256.Sum256([]byte("robson.command.v1.step\n" + eventID + "\n" + step))
+	return digest[:]
+}
 
 // derive makes an id from an event and a name. An event id that is no ULID cannot come from the log; it still
 // derives something distinct.

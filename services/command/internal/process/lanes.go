@@ -14,6 +14,8 @@ type item struct {
 	position int64
 	// demand is set when somebody demands an exit, apart from what the state says.
 	demand *demand
+	// failures counts, for a signal, how often in a row it could not be answered.
+	failures int
 }
 
 // work handles the items of a lane. It keeps those that are not done and tells when to look again; 0 with nothing kept

@@ -32,6 +32,7 @@ type Log interface {
 type State interface {
 	GetPosition(ctx context.Context, in *projectorv1.GetPositionRequest, opts ...grpc.CallOption) (*projectorv1.GetPositionResponse, error)
 	GetOrder(ctx context.Context, in *projectorv1.GetOrderRequest, opts ...grpc.CallOption) (*projectorv1.GetOrderResponse, error)
+	ListSignals(ctx context.Context, in *projectorv1.ListSignalsRequest, opts ...grpc.CallOption) (*projectorv1.ListSignalsResponse, error)
 	ListPositions(ctx context.Context, in *projectorv1.ListPositionsRequest, opts ...grpc.CallOption) (*projectorv1.ListPositionsResponse, error)
 	GetDecisionView(ctx context.Context, in *projectorv1.GetDecisionViewRequest, opts ...grpc.CallOption) (*projectorv1.GetDecisionViewResponse, error)
 }
@@ -51,12 +52,30 @@ type Watch interface {
 	Look(ctx context.Context, tenant uuid.UUID, position *projectorv1.Position, sequence int64, stopSet *lifecycle.Cause)
 }
 
+// Watchers are told of each position one after the other.
+type Watchers []Watch
+
+// Look implements Watch.
+func (all Watchers) Look(ctx context.Context, tenant uuid.UUID, position *projectorv1.Position, sequence int64, stopSet *lifecycle.Cause) {
+	for _, watch := range all {
+		watch.Look(ctx, tenant, position, sequence, stopSet)
+	}
+}
+
+// Signals answers the signals that wait in the log.
+type Signals interface {
+	// Answer has a signal accepted, rejected or expired, once however often it is called, and tells whether it goes on
+	// waiting and for how long, by the venue's time, it is still good.
+	Answer(ctx context.Context, detected lifecycle.Cause, signalID string) (waits bool, left time.Duration, err error)
+}
+
 // Deps are what the process manager talks to.
 type Deps struct {
 	Log       Log
 	State     State
 	Connector Connector
 	Watch     Watch
+	Signals   Signals
 	Alerts    *Alerts
 }
 
@@ -72,6 +91,9 @@ type Config struct {
 	CheckpointEvery time.Duration
 	// ExecuteTimeout is how long one call to the connector may take; default 10 s.
 	ExecuteTimeout time.Duration
+	// SignalLook is how often a signal that waits is looked at, besides when it expires: the venue's clock need not go as
+	// ours does; default 1 s.
+	SignalLook time.Duration
 	// RetryDelay is the first delay before a step that failed, or is still due, is taken again; it doubles up to
 	// RetryDelayMax; defaults 100 ms and 30 s.
 	RetryDelay    time.Duration
@@ -85,6 +107,7 @@ func (c Config) defaulted() Config {
 	setDefault(&c.TenantPoll, 500*time.Millisecond)
 	setDefault(&c.CheckpointEvery, time.Second)
 	setDefault(&c.ExecuteTimeout, 10*time.Second)
+	setDefault(&c.SignalLook, time.Second)
 	setDefault(&c.RetryDelay, 100*time.Millisecond)
 	setDefault(&c.RetryDelayMax, 30*time.Second)
 	setDefault(&c.AlertAfter, 3)
@@ -120,6 +143,7 @@ func (c Config) validate() error {
 		{"TenantPoll", c.TenantPoll > 0},
 		{"CheckpointEvery", c.CheckpointEvery > 0},
 		{"ExecuteTimeout", c.ExecuteTimeout > 0},
+		{"SignalLook", c.SignalLook > 0},
 		{"RetryDelay", c.RetryDelay > 0},
 		{"RetryDelayMax", c.RetryDelayMax >= c.RetryDelay},
 		{"AlertAfter", c.AlertAfter > 0},

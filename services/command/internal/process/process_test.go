@@ -77,6 +77,7 @@ func (b *testBundle) run(t *testing.T, change ...func(*process.Config)) {
 	logger := slog.New(slog.DiscardHandler)
 	config := process.Config{
 		TenantPoll: time.Millisecond, CheckpointEvery: time.Millisecond, RetryDelay: time.Millisecond, RetryDelayMax: 5 * time.Millisecond,
+		SignalLook: time.Millisecond,
 		Lifecycle: lifecycle.Settings{RetryDelay: time.Nanosecond, RetryDelayMax: time.Nanosecond},
 	}
 	for _, c := range change {
@@ -89,7 +90,7 @@ func (b *testBundle) run(t *testing.T, change ...func(*process.Config)) {
 	})
 	require.NoError(t, err)
 	b.manager, err = process.New(logger, clock.System(), process.Deps{
-		Log: b.world, State: b.World, Connector: b.world, Watch: b.monitor, Alerts: b.alerts,
+		Log: b.world, State: b.World, Connector: b.world, Watch: b.monitor, Signals: b.Server, Alerts: b.alerts,
 	}, config)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())

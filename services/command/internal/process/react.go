@@ -2,7 +2,6 @@ package process
 
 import (
 	"context"
-	"crypto/sha256"
 	"strings"
 	"time"
 
@@ -26,8 +25,11 @@ type try struct {
 	next  time.Time
 }
 
-// work is the lanes' work: an account's limits, or a position's steps.
+// work is the lanes' work: an account's limits, a signal's answer, or a position's steps.
 func (w *worker) work(ctx context.Context, key string, items []item) ([]item, time.Duration) {
+	if signalID, ok := strings.CutPrefix(key, signalLane); ok {
+		return w.answer(ctx, signalID, items)
+	}
 	if accountID, ok := strings.CutPrefix(key, accountLane); ok {
 		return w.limits(ctx, accountID, items)
 	}
@@ -250,10 +252,9 @@ func (l *looked) request(step lifecycle.Step) *eventlogv1.AppendRequest {
 // stepRequest is the append of one event that follows from another: it keeps its cause's trace and workflow, and its
 // digest is of (cause, step), so it is the same for whoever takes the step.
 func stepRequest(step lifecycle.Step, stream string) *eventlogv1.AppendRequest {
-	digest := sha256.Sum256([]byte("robson.command.v1.step\n" + step.Key + "\n" + step.Name))
 	return &eventlogv1.AppendRequest{
 		CommandId:     lifecycle.CommandID(step.Key, step.Name).String(),
-		RequestDigest: digest[:],
+		RequestDigest: lifecycle.StepDigest(step.Key, step.Name),
 		TraceId:       step.Cause.TraceID, CausationId: step.Cause.EventID, WorkflowId: step.Cause.WorkflowID,
 		Streams: []*eventlogv1.StreamAppend{{
 			StreamKey: stream,

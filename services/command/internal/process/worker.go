@@ -24,9 +24,10 @@ const checkpointName = "process-manager"
 const (
 	positionLane = "position/"
 	accountLane  = "account/"
+	signalLane   = "signal/"
 )
 
-// demand is an exit that an event demands.
+// demand is an exit that an event demands, or just the event for what is looked at because of it.
 type demand struct {
 	cause  lifecycle.Cause
 	reason eventv1.ExitReason
@@ -92,6 +93,9 @@ func (w *worker) follow(ctx context.Context) error {
 	}
 	w.lanes.see(stored.GetValue())
 	if err := w.sweep(ctx); err != nil {
+		return err
+	}
+	if err := w.sweepSignals(ctx); err != nil {
 		return err
 	}
 	// What ends with the subscription; lanes go on.
@@ -184,6 +188,8 @@ func (w *worker) dispatch(ctx context.Context, event *eventv1.Event) error {
 				add(id)
 			}
 		}
+	case *eventv1.Payload_SignalDetected:
+		w.dispatchSignal(ctx, event)
 	case *eventv1.Payload_StrategyDisabled:
 		return w.eachPosition(ctx, &projectorv1.ListPositionsRequest{
 			StrategyId: kind.StrategyDisabled.GetStrategyId(), MinPosition: event.GetPosition(),

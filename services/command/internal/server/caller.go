@@ -8,6 +8,7 @@ import (
 	"github.com/robson/robson/pkg/correlation"
 	"github.com/robson/robson/pkg/fault"
 	"github.com/robson/robson/pkg/identity"
+	"github.com/robson/robson/services/command/internal/lifecycle"
 )
 
 // caller is who calls, for whom, and under which ids.
@@ -16,6 +17,8 @@ type caller struct {
 	tenantID  string
 	commandID uuid.UUID
 	traceID   string
+	// cause is the event that a step follows from; zero for a call, whose metadata says so.
+	cause lifecycle.Cause
 }
 
 // callerFrom reads what the interceptors have verified and made.

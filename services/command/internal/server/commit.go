@@ -101,6 +101,17 @@ func (c *committer) commit(ctx context.Context, req request, decide decider) (*r
 	if before, err := c.before(ctx, who, digest); before != nil || err != nil {
 		return before, err
 	}
+	return c.decideAnew(ctx, who, attempt{method: req.method, digest: digest}, decide)
+}
+
+// attempt names what is being decided: for the log by its digest, for people by its method.
+type attempt struct {
+	method string
+	digest []byte
+}
+
+// decideAnew decides and appends, anew after each conflict, until the log takes it or the tries are used up.
+func (c *committer) decideAnew(ctx context.Context, who caller, what attempt, decide decider) (*result, error) {
 	for conflicts := 0; ; conflicts++ {
 		planned, err := decide(ctx, who)
 		if err != nil {
@@ -109,7 +120,7 @@ func (c *committer) commit(ctx context.Context, req request, decide decider) (*r
 		if len(planned.streams) == 0 {
 			return standingResult(who, planned, conflicts), nil
 		}
-		res, err := c.append(ctx, who, digest, planned)
+		res, err := c.append(ctx, who, what.digest, planned)
 		if err == nil {
 			res.conflicts = conflicts
 			return res, nil
@@ -118,11 +129,11 @@ func (c *committer) commit(ctx context.Context, req request, decide decider) (*r
 			return nil, err
 		}
 		anew := conflicts < c.retriesMax
-		if c.metrics.conflict(ctx, req.method, anew); !anew {
+		if c.metrics.conflict(ctx, what.method, anew); !anew {
 			return nil, err
 		}
 		if err := clock.Sleep(ctx, c.clock, jittered(c.retryDelay<<conflicts)); err != nil {
-			return nil, fault.Wrap(err, fault.Unavailable, "DECIDING_CUT_SHORT", "decide %s anew after a conflict", req.method)
+			return nil, fault.Wrap(err, fault.Unavailable, "DECIDING_CUT_SHORT", "decide %s anew after a conflict", what.method)
 		}
 	}
 }
@@ -149,6 +160,7 @@ func (c *committer) append(ctx context.Context, who caller, digest []byte, plann
 	receipt, err := c.appender.Append(ctx, &eventlogv1.AppendRequest{
 		CommandId: who.commandID.String(), RequestDigest: digest,
 		Streams: planned.streams, Reads: planned.reads, DecidedAt: planned.decidedAt,
+		TraceId: who.cause.TraceID, CausationId: who.cause.EventID, WorkflowId: who.cause.WorkflowID,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("append what was decided: %w", err)

@@ -19,6 +19,7 @@ type State interface {
 	GetAccount(ctx context.Context, in *projectorv1.GetAccountRequest, opts ...grpc.CallOption) (*projectorv1.GetAccountResponse, error)
 	GetStrategy(ctx context.Context, in *projectorv1.GetStrategyRequest, opts ...grpc.CallOption) (*projectorv1.GetStrategyResponse, error)
 	GetPosition(ctx context.Context, in *projectorv1.GetPositionRequest, opts ...grpc.CallOption) (*projectorv1.GetPositionResponse, error)
+	GetSignal(ctx context.Context, in *projectorv1.GetSignalRequest, opts ...grpc.CallOption) (*projectorv1.GetSignalResponse, error)
 	GetOrder(ctx context.Context, in *projectorv1.GetOrderRequest, opts ...grpc.CallOption) (*projectorv1.GetOrderResponse, error)
 	GetDecisionView(ctx context.Context, in *projectorv1.GetDecisionViewRequest, opts ...grpc.CallOption) (*projectorv1.GetDecisionViewResponse, error)
 }
