@@ -15,6 +15,7 @@ import (
 	"github.com/robson/robson/services/command/internal/monitor"
 	"github.com/robson/robson/services/command/internal/peer"
 	"github.com/robson/robson/services/command/internal/process"
+	"github.com/robson/robson/services/command/internal/scout"
 	"github.com/robson/robson/services/command/internal/server"
 )
 
@@ -27,6 +28,8 @@ type (
 	DecisionConfig = server.Config
 	// ProcessConfig holds the limits and delays of the process manager.
 	ProcessConfig = process.Config
+	// DetectorConfig holds the limits and delays of the built-in detector.
+	DetectorConfig = scout.Config
 	// MonitorConfig holds the limits and delays of the stop monitor.
 	MonitorConfig = monitor.Config
 )
@@ -48,6 +51,7 @@ type Config struct {
 	Decisions DecisionConfig
 	Process   ProcessConfig
 	Monitor   MonitorConfig
+	Detector  DetectorConfig
 }
 
 func (c Config) validate() error {
@@ -102,6 +106,7 @@ func Run(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) 
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var wait sync.WaitGroup
 	wait.Go(func() { parts.stops.Run(working) })
+	wait.Go(func() { parts.detector.Run(working) })
 	wait.Go(func() { parts.manager.Run(working) })
 	defer func() { stop(); wait.Wait() }()
 	logger.InfoContext(ctx, "command serves", "address", cfg.Listener.Addr().String())
@@ -117,6 +122,7 @@ type parts struct {
 	progress  *server.Monitor
 	manager   *process.Manager
 	stops     *monitor.Monitor
+	detector  *scout.Scout
 }
 
 func assemble(logger *slog.Logger, clk clock.Clock, cfg Config, others *peer.Peers) (*parts, error) {
@@ -130,6 +136,12 @@ func assemble(logger *slog.Logger, clk clock.Clock, cfg Config, others *peer.Pee
 	if err != nil {
 		return nil, err
 	}
+	watching, err := scout.New(logger, clk, scout.Deps{
+		Log: others.Log, State: others.State, Market: others.Connector, Alerts: alerts,
+	}, cfg.Detector)
+	if err != nil {
+		return nil, err
+	}
 	decisions, err := server.New(clk, server.Deps{
 		Appender: others.Log, Commands: others.Log, State: others.State, Market: others.Connector,
 	}, cfg.Decisions)
@@ -137,10 +149,13 @@ func assemble(logger *slog.Logger, clk clock.Clock, cfg Config, others *peer.Pee
 		return nil, err
 	}
 	manager, err := process.New(logger, clk, process.Deps{
-		Log: others.Log, State: others.State, Connector: others.Connector, Watch: stops, Signals: decisions, Alerts: alerts,
+		Log: others.Log, State: others.State, Connector: others.Connector, Watch: process.Watchers{stops, watching},
+		Signals: decisions, Alerts: alerts,
 	}, cfg.Process)
 	if err != nil {
 		return nil, err
 	}
-	return &parts{decisions: decisions, progress: server.NewMonitor(manager, stops, alerts), manager: manager, stops: stops}, nil
+	return &parts{
+		decisions: decisions, progress: server.NewMonitor(manager, stops, alerts), manager: manager, stops: stops, detector: watching,
+	}, nil
 }

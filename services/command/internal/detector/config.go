@@ -24,9 +24,11 @@ const (
 	Percent Method = "percent"
 )
 
-// The settings' names and bounds.
+// KeySymbol is the setting that names the only symbol to arm positions in.
+const KeySymbol = "symbol"
+
+// The other settings' names, and their bounds.
 const (
-	keySymbol       = "symbol"
 	keyInterval     = "interval"
 	keyFast         = "fast"
 	keySlow         = "slow"
@@ -81,7 +83,7 @@ func (c Config) Needed() int { return max(c.Slow+1, c.StopLookback) }
 func Parse(settings map[string]string) (Config, error) {
 	p := parser{settings: settings}
 	c := Config{
-		Symbol: settings[keySymbol], StopMethod: Method(p.text(keyStopMethod, string(Swing))),
+		Symbol: settings[KeySymbol], StopMethod: Method(p.text(keyStopMethod, string(Swing))),
 		Fast: p.number(keyFast, 0, 1, slowMax-1), Slow: p.number(keySlow, 0, 2, slowMax),
 		StopLevel:    p.number(keyStopLevel, levelDefault, 1, levelMax),
 		StopLookback: p.number(keyStopLookback, lookbackDefault, lookbackMin, lookbackMax),
@@ -113,7 +115,7 @@ type parser struct {
 
 func (p *parser) known() []string {
 	return []string{
-		keyFast, keyInterval, keySignalTTL, keySlow, keyStopLevel, keyStopLookback, keyStopMethod, keyStopPercent, keySymbol,
+		keyFast, keyInterval, keySignalTTL, keySlow, keyStopLevel, keyStopLookback, keyStopMethod, keyStopPercent, KeySymbol,
 	}
 }
 

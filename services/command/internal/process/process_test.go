@@ -78,7 +78,7 @@ func (b *testBundle) run(t *testing.T, change ...func(*process.Config)) {
 	config := process.Config{
 		TenantPoll: time.Millisecond, CheckpointEvery: time.Millisecond, RetryDelay: time.Millisecond, RetryDelayMax: 5 * time.Millisecond,
 		SignalLook: time.Millisecond,
-		Lifecycle: lifecycle.Settings{RetryDelay: time.Nanosecond, RetryDelayMax: time.Nanosecond},
+		Lifecycle:  lifecycle.Settings{RetryDelay: time.Nanosecond, RetryDelayMax: time.Nanosecond},
 	}
 	for _, c := range change {
 		c(&config)

@@ -15,6 +15,7 @@ import (
 	connectorv1 "github.com/robson/robson/proto/gen/go/robson/connector/v1"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+	"github.com/robson/robson/services/command/internal/detector"
 	"github.com/robson/robson/services/command/internal/rows"
 )
 
@@ -122,6 +123,8 @@ func mayTrade(at *situation, wish arming) error {
 		return fault.InvalidField("strategy_id", "must be a strategy of the account")
 	case strategy != nil && !strategy.GetIsEnabled():
 		return fault.New(fault.Refused, "STRATEGY_DISABLED", "strategy %s is disabled", wish.strategyID)
+	case detects(strategy) != "" && detects(strategy) != wish.symbol:
+		return fault.InvalidField("symbol", "must be the one that the strategy's detector watches, %s", detects(strategy))
 	case instrument.GetQuoteAsset() != account.GetQuoteAsset():
 		return fault.InvalidField("symbol", "must be quoted in the account's %s", account.GetQuoteAsset())
 	case !instrument.GetTrading():
@@ -133,6 +136,14 @@ func mayTrade(at *situation, wish arming) error {
 	default:
 		return nil
 	}
+}
+
+// detects is the only symbol that a strategy's built-in detector watches; empty where there is no such bound.
+func detects(strategy *projectorv1.Strategy) string {
+	if strategy.GetStrategyType() != detector.MACross {
+		return ""
+	}
+	return strategy.GetDetectorConfig()[detector.KeySymbol]
 }
 
 // defaultRiskPercent is what a trade risks where nobody says; the account's cap may be lower.

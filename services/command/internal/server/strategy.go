@@ -12,6 +12,7 @@ import (
 	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+	"github.com/robson/robson/services/command/internal/detector"
 	"github.com/robson/robson/services/command/internal/rows"
 )
 
@@ -24,6 +25,9 @@ func (s *Server) RegisterStrategy(ctx context.Context, in *commandv1.RegisterStr
 			return nil, err
 		}
 		if err := checkRiskConfig(in.GetRiskConfig(), view.GetAccountRisk()); err != nil {
+			return nil, err
+		}
+		if err := checkDetector(in.GetStrategyType(), in.GetDetectorConfig()); err != nil {
 			return nil, err
 		}
 		id := in.GetStrategyId()
@@ -83,6 +87,16 @@ func checkRiskConfig(config *eventv1.RiskConfig, account *projectorv1.Risk) erro
 	return reader.Err
 }
 
+// checkDetector refuses settings that the built-in detector of a type cannot watch by. Of a type that is not built in, a
+// bot outside reads them.
+func checkDetector(strategyType string, settings map[string]string) error {
+	if strategyType != detector.MACross {
+		return nil
+	}
+	_, err := detector.Parse(settings)
+	return err
+}
+
 // EnableStrategy implements commandv1.SetupServiceServer.
 func (s *Server) EnableStrategy(ctx context.Context, in *commandv1.EnableStrategyRequest) (*commandv1.EnableStrategyResponse, error) {
 	req := request{method: commandv1.SetupService_EnableStrategy_FullMethodName, body: in, dryRun: in.GetDryRun()}
@@ -99,6 +113,10 @@ func (s *Server) EnableStrategy(ctx context.Context, in *commandv1.EnableStrateg
 			return nil, fault.Wrap(err, fault.Refused, "SETTINGS_TOO_WIDE", "use UpdateStrategy before strategy %s is enabled", row.GetStrategyId())
 		} else if err != nil {
 			return nil, err
+		}
+		if err := checkDetector(row.GetStrategyType(), row.GetDetectorConfig()); err != nil {
+			// Registered when no detector of this type ran here.
+			return nil, fault.Wrap(err, fault.Refused, "DETECTOR_SETTINGS", "use UpdateStrategy before strategy %s is enabled", row.GetStrategyId())
 		}
 		return event.Wrap(&eventv1.StrategyEnabled{
 			StrategyId: row.GetStrategyId(), AccountId: row.GetAccountId(), StrategyName: row.GetStrategyName(),
@@ -138,6 +156,9 @@ func (s *Server) UpdateStrategy(ctx context.Context, in *commandv1.UpdateStrateg
 			return nil, err
 		}
 		if err := checkRiskConfig(in.GetRiskConfig(), view.GetAccountRisk()); err != nil {
+			return nil, err
+		}
+		if err := checkDetector(row.GetStrategyType(), in.GetDetectorConfig()); err != nil {
 			return nil, err
 		}
 		changed := changedFields(row, in)

@@ -168,7 +168,7 @@ func (w *World) fold(
 	return &eventv1.Event{
 		EventId: id.String(), Position: position, StreamKey: stream, Seq: seq, EventType: string(folding.Type),
 		Payload: fresh.GetPayload(), OccurredAt: fresh.GetOccurredAt(), IngestedAt: timestamppb.New(at),
-		CommandId: in.GetCommandId(), CausationId: in.GetCausationId(), TraceId: in.GetTraceId(),
+		CommandId: in.GetCommandId(), CausationId: in.GetCausationId(), TraceId: in.GetTraceId(), WorkflowId: in.GetWorkflowId(),
 	}, nil
 }
 
