@@ -52,6 +52,8 @@ func TestCommands_ask(t *testing.T) {
 			`RegisterAccount {"environment":"ENVIRONMENT_SIM","product":"PRODUCT_ISOLATED_MARGIN","label":"main","quote_asset":"USDT","margin_symbol":"BTCUSDT","api_key_fingerprint":"f","permissions":["read","trade"],` + limitsJSON + `}`,
 		"strategy register --account-id ACCOUNT --strategy-name breakout --strategy-type manual --risk-percent 1 --max-open-positions 2 --detector-config a=1,b=2": setUp +
 			`RegisterStrategy {"account_id":"ACCOUNT","strategy_name":"breakout","strategy_type":"manual","risk_config":{"risk_percent":"1","max_open_positions":2},"detector_config":{"a":"1","b":"2"}}`,
+		"account rotate-key ACCOUNT --new-fingerprint second --key-type ED25519 --reason quarterly": setUp +
+			`RotateCredentials {"account_id":"ACCOUNT","new_fingerprint":"second","key_type":"ED25519","reason":"quarterly"}`,
 		"strategy enable OTHER":                    setUp + `EnableStrategy {"strategy_id":"OTHER"}`,
 		"strategy disable OTHER --reason review":   setUp + `DisableStrategy {"strategy_id":"OTHER","reason":"review"}`,
 		"strategy update OTHER --risk-percent 0.5": setUp + `UpdateStrategy {"strategy_id":"OTHER","risk_config":{"risk_percent":"0.5"}}`,

@@ -102,6 +102,10 @@ func TestExitCodes(t *testing.T) {
 			fault.InvalidField("risk_limits.risk_percent_max", "must be above zero"), 2,
 			[]string{"error: --risk-percent-max: must be above zero\n"},
 		},
+		"invalid, of a map": {
+			"strategy register --account-id x --strategy-name x --strategy-type ma_cross --risk-percent 1 --detector-config fast=50",
+			fault.InvalidField("detector_config.fast", "must be below slow, 20"), 2, []string{"error: --detector-config fast: must be below slow, 20\n"},
+		},
 		"invalid argument":   {"positions get x", fault.InvalidField("position_id", "must be a UUID"), 2, []string{"error: POSITION_ID: must be a UUID\n"}},
 		"invalid list":       {"events search --type x", fault.InvalidField("filter.event_types[0]", "must be an event type"), 2, []string{"error: --type: must be an event type\n"}},
 		"invalid, elsewhere": {open, fault.InvalidField("metadata x-robson-trace-id", "must be a UUID"), 2, []string{"error: metadata x-robson-trace-id: must be a UUID\n"}},
@@ -118,7 +122,7 @@ func TestExitCodes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := start(t)
-			for _, method := range []string{"OpenPosition", "RegisterAccount", "ListPositions", "GetPosition", "QueryEvents", "ListAccounts"} {
+			for _, method := range []string{"OpenPosition", "RegisterAccount", "RegisterStrategy", "ListPositions", "GetPosition", "QueryEvents", "ListAccounts"} {
 				s.answer(method, c.err)
 			}
 			code, out, errOut := s.run(strings.Fields(c.line)...)

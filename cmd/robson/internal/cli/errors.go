@@ -88,5 +88,11 @@ func (a *App) typedName(path string) string {
 			return name
 		}
 	}
+	// A pair of a map is told by the map's flag and the key: detector_config.fast is --detector-config fast.
+	if pairs, key, inside := strings.Cut(path, "."); inside {
+		if name, known := a.typed[pairs]; known {
+			return name + " " + key
+		}
+	}
 	return path
 }

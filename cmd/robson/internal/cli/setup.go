@@ -18,7 +18,7 @@ func setUpCommands(app *App) []*cobra.Command {
 	tenant.AddCommand(tenantGetCommand(app))
 	return []*cobra.Command{
 		tenant,
-		parentCommand("account", "Register venue accounts and their risk limits", callCommands(app, accountCall())...),
+		parentCommand("account", "Register venue accounts and their risk limits", callCommands(app, accountCall(), rotateCall())...),
 		parentCommand("strategy", "Register, enable, disable and update strategies", callCommands(app, strategyCalls()...)...),
 		parentCommand("limit", "Clear risk limits that are set", callCommands(app, call{
 			use: "reset", short: "Clear a limit that halts entries", method: setUpService + "ResetRiskLimit",
@@ -47,6 +47,16 @@ func accountCall() call {
 	}
 }
 
+// rotateCall tells that another API key stands for an account.
+func rotateCall() call {
+	return call{
+		use: "rotate-key", short: "Record that another API key stands for an account, by its fingerprint", method: setUpService + "RotateCredentials",
+		argument: "account_id", example: "robson account rotate-key 0f8fad5b-... --new-fingerprint paper-2 --key-type ED25519 --reason 'quarterly'",
+		request: message[commandv1.RotateCredentialsRequest](), response: message[commandv1.RotateCredentialsResponse](),
+		fields: []string{"new_fingerprint!", "key_type!", "reason!", "old_fingerprint"},
+	}
+}
+
 // riskConfigFields are a strategy's settings; what is left out leaves the account's.
 var riskConfigFields = []string{
 	"risk_config.risk_percent!", "risk_config.max_exposure", "risk_config.daily_loss_limit", "risk_config.max_drawdown",
@@ -58,7 +68,13 @@ func strategyCalls() []call {
 	return []call{
 		{
 			use: "register", short: "Register a strategy, disabled", method: setUpService + "RegisterStrategy",
-			example: "robson strategy register --account-id 0f8fad5b-... --strategy-name breakout --strategy-type manual --risk-percent 1",
+			example: "robson strategy register --account-id 0f8fad5b-... --strategy-name breakout --strategy-type manual --risk-percent 1\n" +
+				"# A strategy that finds its signals itself: closes of 20 and 50 hours cross, the stop is the second swing beyond.\n" +
+				"robson strategy register --account-id 0f8fad5b-... --strategy-name 'hourly crosses' --strategy-type ma_cross --risk-percent 0.5 \\\n" +
+				"  --detector-config interval=1h,fast=20,slow=50,symbol=BTCUSDT,stop_level=2,stop_lookback=50,stop_percent=2,signal_ttl=15m\n" +
+				"robson strategy enable 9c8b7a6d-...\n" +
+				"robson position arm --account-id 0f8fad5b-... --strategy-id 9c8b7a6d-... --symbol BTCUSDT --side long\n" +
+				"robson signals list --strategy-id 9c8b7a6d-...",
 			request: message[commandv1.RegisterStrategyRequest](), response: message[commandv1.RegisterStrategyResponse](),
 			fields: append(append([]string{"account_id!", "strategy_name!", "strategy_type!"}, riskConfigFields...), "strategy_id"),
 		},

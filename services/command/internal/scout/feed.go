@@ -43,10 +43,10 @@ type feed struct {
 
 	// handling serialises ticks and arrivals; it is held while what they show is written, and guards what follows.
 	handling sync.Mutex
-	series map[time.Duration]*detector.Series
-	last   int64           // sequence of the last tick that was handled; 0 for none
-	tick   decimal.Decimal // the symbol's step of prices
-	now    time.Time       // by the venue, at least
+	series   map[time.Duration]*detector.Series
+	last     int64           // sequence of the last tick that was handled; 0 for none
+	tick     decimal.Decimal // the symbol's step of prices
+	now      time.Time       // by the venue, at least
 }
 
 func newFeed(s *Scout, key market) *feed {

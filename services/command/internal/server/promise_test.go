@@ -62,6 +62,13 @@ func setupCases() []rpcCase {
 				}
 			})
 		}, []string{"ACCOUNT_REGISTERED"}},
+		{"RotateCredentials", func(_ *testing.T, b *worldBundle) asked {
+			return ask(b.RotateCredentials, (*commandv1.RotateCredentialsResponse).GetOutcome, func(dry, other bool) *commandv1.RotateCredentialsRequest {
+				return &commandv1.RotateCredentialsRequest{
+					AccountId: b.account, NewFingerprint: alter(other, "second", "third"), KeyType: "ED25519", Reason: "quarterly", DryRun: dry,
+				}
+			})
+		}, []string{"CREDENTIALS_ROTATED"}},
 		{"RegisterStrategy", func(_ *testing.T, b *worldBundle) asked {
 			return ask(b.RegisterStrategy, (*commandv1.RegisterStrategyResponse).GetOutcome, func(dry, other bool) *commandv1.RegisterStrategyRequest {
 				return &commandv1.RegisterStrategyRequest{
@@ -214,6 +221,10 @@ func TestServer_NotFound(t *testing.T) {
 	for name, call := range map[string]func(ctx context.Context) error{
 		"RegisterStrategy": func(ctx context.Context) error {
 			_, err := b.RegisterStrategy(ctx, &commandv1.RegisterStrategyRequest{AccountId: nobody, RiskConfig: &eventv1.RiskConfig{RiskPercent: "1"}})
+			return err
+		},
+		"RotateCredentials": func(ctx context.Context) error {
+			_, err := b.RotateCredentials(ctx, &commandv1.RotateCredentialsRequest{AccountId: nobody, NewFingerprint: "x", KeyType: "HMAC", Reason: "x"})
 			return err
 		},
 		"EnableStrategy": func(ctx context.Context) error {

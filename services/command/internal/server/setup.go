@@ -86,6 +86,36 @@ func (s *Server) RegisterAccount(ctx context.Context, in *commandv1.RegisterAcco
 	}, nil
 }
 
+// RotateCredentials implements commandv1.SetupServiceServer.
+func (s *Server) RotateCredentials(ctx context.Context, in *commandv1.RotateCredentialsRequest) (*commandv1.RotateCredentialsResponse, error) {
+	req := request{method: commandv1.SetupService_RotateCredentials_FullMethodName, body: in, dryRun: in.GetDryRun()}
+	res, err := s.committer.commit(ctx, req, func(ctx context.Context, _ caller) (*plan, error) {
+		found, err := s.state.GetAccount(ctx, &projectorv1.GetAccountRequest{AccountId: in.GetAccountId()})
+		if err != nil {
+			return nil, fmt.Errorf("read account %s: %w", in.GetAccountId(), err)
+		}
+		before := found.GetAccount().GetApiKeyFingerprint()
+		switch {
+		case in.GetOldFingerprint() != "" && in.GetOldFingerprint() != before:
+			return nil, fault.New(fault.Refused, "API_KEY_REPLACED", "account %s has another API key than the one that is to be replaced", in.GetAccountId())
+		case in.GetNewFingerprint() == before:
+			return nil, fault.New(fault.Refused, "NOTHING_CHANGED", "the API key stands for account %s already", in.GetAccountId())
+		}
+		planned := &plan{decidedAt: found.GetAsOf()}
+		planned.add(accountStream(in.GetAccountId()), exists(), s.committer.clock.Now(), event.Wrap(&eventv1.CredentialsRotated{
+			AccountId: in.GetAccountId(), OldFingerprint: before, NewFingerprint: in.GetNewFingerprint(),
+			KeyType: in.GetKeyType(), Reason: in.GetReason(),
+		}))
+		return planned, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &commandv1.RotateCredentialsResponse{
+		Outcome: res.outcome(), OldFingerprint: res.events[0].payload.GetCredentialsRotated().GetOldFingerprint(),
+	}, nil
+}
+
 // wholePercent is all of the capital.
 var wholePercent = decimal.NewFromInt(100)
 

@@ -6,10 +6,12 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/robson/robson/pkg/event"
 	"github.com/robson/robson/pkg/fault"
 	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+	"github.com/robson/robson/services/command/internal/worldtest"
 )
 
 func TestServer_CreateTenant(t *testing.T) {
@@ -152,4 +154,72 @@ func TestServer_ResetRiskLimit(t *testing.T) {
 	_, err = b.OpenPosition(b.call(t), b.s1())
 	require.NoError(t, err)
 	require.Equal(t, "account_violated", b.payloads()[4].GetRiskCheckFailed().GetFailedChecks()[0].GetName())
+}
+
+func TestServer_RotateCredentials(t *testing.T) {
+	t.Parallel()
+	b := newWorld(t, spot, generous())
+	request := &commandv1.RotateCredentialsRequest{
+		AccountId: b.account, OldFingerprint: "f", NewFingerprint: "second", KeyType: "HMAC", Reason: "leaked",
+	}
+	answer, err := b.RotateCredentials(b.call(t), request)
+	require.NoError(t, err)
+	require.Equal(t, "f", answer.GetOldFingerprint())
+	account, err := b.GetAccount(t.Context(), &projectorv1.GetAccountRequest{AccountId: b.account})
+	require.NoError(t, err)
+	require.Equal(t, "second", account.GetAccount().GetApiKeyFingerprint())
+
+	_, err = b.RotateCredentials(b.call(t), request)
+	refusal(t, err, fault.Refused, "API_KEY_REPLACED")
+	request.OldFingerprint = ""
+	_, err = b.RotateCredentials(b.call(t), request)
+	refusal(t, err, fault.Refused, "NOTHING_CHANGED")
+
+	other := &commandv1.RegisterAccountRequest{
+		Environment: eventv1.Environment_ENVIRONMENT_SIM, Product: spot, Label: "other", QuoteAsset: "USDT", ApiKeyFingerprint: "third", RiskLimits: generous(),
+	}
+	_, err = b.RegisterAccount(b.call(t), other)
+	require.NoError(t, err)
+	request.NewFingerprint = "third"
+	_, err = b.RotateCredentials(b.call(t), request)
+	refusal(t, err, fault.Refused, "API_KEY_TAKEN")
+	request.NewFingerprint = "-----BEGIN PRIVATE KEY-----"
+	_, err = b.RotateCredentials(b.call(t), request)
+	field(t, err, "new_fingerprint")
+	require.NotContains(t, err.Error(), "BEGIN", "the refusal does not repeat it")
+}
+
+// The settings of the built-in detector are checked by name; those of others are theirs.
+func TestServer_DetectorSettings(t *testing.T) {
+	t.Parallel()
+	b := newWorld(t, spot, generous())
+	request := &commandv1.RegisterStrategyRequest{
+		AccountId: b.account, StrategyName: "s", StrategyType: "ma_cross", RiskConfig: &eventv1.RiskConfig{RiskPercent: "0.5"},
+		DetectorConfig: map[string]string{"interval": "1h", "fast": "50", "slow": "20"},
+	}
+	_, err := b.RegisterStrategy(b.call(t), request)
+	field(t, err, "detector_config.fast")
+	request.DetectorConfig = map[string]string{"interval": "1h", "fast": "20", "slow": "50", "symbol": "ETHUSDT"}
+	answer, err := b.RegisterStrategy(b.call(t), request)
+	require.NoError(t, err)
+	_, err = b.UpdateStrategy(b.call(t), &commandv1.UpdateStrategyRequest{
+		StrategyId: answer.GetStrategyId(), RiskConfig: request.GetRiskConfig(), DetectorConfig: map[string]string{"interval": "2m", "fast": "20", "slow": "50"},
+	})
+	field(t, err, "detector_config.interval")
+
+	_, err = b.EnableStrategy(b.call(t), &commandv1.EnableStrategyRequest{StrategyId: answer.GetStrategyId()})
+	require.NoError(t, err)
+	_, err = b.ArmPosition(b.call(t), &commandv1.ArmPositionRequest{
+		AccountId: b.account, StrategyId: answer.GetStrategyId(), Symbol: worldtest.Symbol, Side: long,
+	})
+	field(t, err, "symbol")
+
+	// Registered before a detector of this type was built in.
+	id := uuid.NewString()
+	require.NoError(t, b.Record("strategy:"+id, b.Now(), event.Wrap(&eventv1.StrategyRegistered{
+		StrategyId: id, AccountId: b.account, StrategyName: "old", StrategyType: "ma_cross", Version: 1,
+		DetectorConfig: map[string]string{"speed": "high"}, RiskConfig: &eventv1.RiskConfig{RiskPercent: "0.5"},
+	})))
+	_, err = b.EnableStrategy(b.call(t), &commandv1.EnableStrategyRequest{StrategyId: id})
+	refusal(t, err, fault.Refused, "DETECTOR_SETTINGS")
 }

@@ -729,6 +729,150 @@ func (x *RegisterAccountResponse) GetVersion() int32 {
 	return 0
 }
 
+type RotateCredentialsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which one.
+	AccountId string `protobuf:"bytes,1,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
+	// Fingerprint of the new API key; never the key. One account per fingerprint.
+	NewFingerprint string `protobuf:"bytes,2,opt,name=new_fingerprint,json=newFingerprint,proto3" json:"new_fingerprint,omitempty"`
+	// How the new key signs: HMAC, ED25519 or RSA.
+	KeyType string `protobuf:"bytes,3,opt,name=key_type,json=keyType,proto3" json:"key_type,omitempty"`
+	// Why.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The fingerprint that is replaced. Empty: the account's, whatever it is.
+	OldFingerprint string `protobuf:"bytes,5,opt,name=old_fingerprint,json=oldFingerprint,proto3" json:"old_fingerprint,omitempty"`
+	// Decide and answer, write nothing.
+	DryRun        bool `protobuf:"varint,6,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateCredentialsRequest) Reset() {
+	*x = RotateCredentialsRequest{}
+	mi := &file_robson_command_v1_command_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateCredentialsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateCredentialsRequest) ProtoMessage() {}
+
+func (x *RotateCredentialsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_robson_command_v1_command_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateCredentialsRequest.ProtoReflect.Descriptor instead.
+func (*RotateCredentialsRequest) Descriptor() ([]byte, []int) {
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *RotateCredentialsRequest) GetAccountId() string {
+	if x != nil {
+		return x.AccountId
+	}
+	return ""
+}
+
+func (x *RotateCredentialsRequest) GetNewFingerprint() string {
+	if x != nil {
+		return x.NewFingerprint
+	}
+	return ""
+}
+
+func (x *RotateCredentialsRequest) GetKeyType() string {
+	if x != nil {
+		return x.KeyType
+	}
+	return ""
+}
+
+func (x *RotateCredentialsRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *RotateCredentialsRequest) GetOldFingerprint() string {
+	if x != nil {
+		return x.OldFingerprint
+	}
+	return ""
+}
+
+func (x *RotateCredentialsRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+type RotateCredentialsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was decided.
+	Outcome *Outcome `protobuf:"bytes,1,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// The fingerprint that was replaced.
+	OldFingerprint string `protobuf:"bytes,2,opt,name=old_fingerprint,json=oldFingerprint,proto3" json:"old_fingerprint,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RotateCredentialsResponse) Reset() {
+	*x = RotateCredentialsResponse{}
+	mi := &file_robson_command_v1_command_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateCredentialsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateCredentialsResponse) ProtoMessage() {}
+
+func (x *RotateCredentialsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_robson_command_v1_command_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateCredentialsResponse.ProtoReflect.Descriptor instead.
+func (*RotateCredentialsResponse) Descriptor() ([]byte, []int) {
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *RotateCredentialsResponse) GetOutcome() *Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return nil
+}
+
+func (x *RotateCredentialsResponse) GetOldFingerprint() string {
+	if x != nil {
+		return x.OldFingerprint
+	}
+	return ""
+}
+
 type RegisterStrategyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty: derived from the command id.
@@ -737,9 +881,15 @@ type RegisterStrategyRequest struct {
 	AccountId string `protobuf:"bytes,2,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
 	// For people.
 	StrategyName string `protobuf:"bytes,3,opt,name=strategy_name,json=strategyName,proto3" json:"strategy_name,omitempty"`
-	// Kind of detector, e.g. manual or ma_cross.
+	// Kind of detector. ma_cross is built in: it watches for the positions that are armed for the strategy and gives them
+	// their signals. Of any other, manual for one, signals come by SubmitSignal.
 	StrategyType string `protobuf:"bytes,4,opt,name=strategy_type,json=strategyType,proto3" json:"strategy_type,omitempty"`
-	// Settings of the detector.
+	// Settings of the detector. Of ma_cross: interval (1s, 1m, 3m, 5m, 15m, 30m, 1h, 2h, 4h, 6h, 8h, 12h or 1d), fast and
+	// slow (how many closes the averages are of, at most 200), and if wanted: symbol (the only one to arm positions in),
+	// stop_method (swing: a low below a long or a high above a short; percent), stop_level (which swing beyond the entry, 2),
+	// stop_lookback (in how many candles, 50), stop_percent (of the entry, where no swing is; none: no signal then),
+	// signal_ttl (how long a signal is good for, e.g. 15m; one interval), armed_for (how long a position waits for a signal
+	// before it is disarmed, e.g. 72h; for ever).
 	DetectorConfig map[string]string `protobuf:"bytes,5,rep,name=detector_config,json=detectorConfig,proto3" json:"detector_config,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Risk settings; no weaker than the account's limits.
 	RiskConfig *v1.RiskConfig `protobuf:"bytes,6,opt,name=risk_config,json=riskConfig,proto3" json:"risk_config,omitempty"`
@@ -751,7 +901,7 @@ type RegisterStrategyRequest struct {
 
 func (x *RegisterStrategyRequest) Reset() {
 	*x = RegisterStrategyRequest{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[7]
+	mi := &file_robson_command_v1_command_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -763,7 +913,7 @@ func (x *RegisterStrategyRequest) String() string {
 func (*RegisterStrategyRequest) ProtoMessage() {}
 
 func (x *RegisterStrategyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[7]
+	mi := &file_robson_command_v1_command_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -776,7 +926,7 @@ func (x *RegisterStrategyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterStrategyRequest.ProtoReflect.Descriptor instead.
 func (*RegisterStrategyRequest) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{7}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RegisterStrategyRequest) GetStrategyId() string {
@@ -840,7 +990,7 @@ type RegisterStrategyResponse struct {
 
 func (x *RegisterStrategyResponse) Reset() {
 	*x = RegisterStrategyResponse{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[8]
+	mi := &file_robson_command_v1_command_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -852,7 +1002,7 @@ func (x *RegisterStrategyResponse) String() string {
 func (*RegisterStrategyResponse) ProtoMessage() {}
 
 func (x *RegisterStrategyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[8]
+	mi := &file_robson_command_v1_command_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -865,7 +1015,7 @@ func (x *RegisterStrategyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterStrategyResponse.ProtoReflect.Descriptor instead.
 func (*RegisterStrategyResponse) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{8}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RegisterStrategyResponse) GetOutcome() *Outcome {
@@ -894,7 +1044,7 @@ type EnableStrategyRequest struct {
 
 func (x *EnableStrategyRequest) Reset() {
 	*x = EnableStrategyRequest{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[9]
+	mi := &file_robson_command_v1_command_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -906,7 +1056,7 @@ func (x *EnableStrategyRequest) String() string {
 func (*EnableStrategyRequest) ProtoMessage() {}
 
 func (x *EnableStrategyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[9]
+	mi := &file_robson_command_v1_command_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -919,7 +1069,7 @@ func (x *EnableStrategyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnableStrategyRequest.ProtoReflect.Descriptor instead.
 func (*EnableStrategyRequest) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{9}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *EnableStrategyRequest) GetStrategyId() string {
@@ -946,7 +1096,7 @@ type EnableStrategyResponse struct {
 
 func (x *EnableStrategyResponse) Reset() {
 	*x = EnableStrategyResponse{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[10]
+	mi := &file_robson_command_v1_command_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -958,7 +1108,7 @@ func (x *EnableStrategyResponse) String() string {
 func (*EnableStrategyResponse) ProtoMessage() {}
 
 func (x *EnableStrategyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[10]
+	mi := &file_robson_command_v1_command_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -971,7 +1121,7 @@ func (x *EnableStrategyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnableStrategyResponse.ProtoReflect.Descriptor instead.
 func (*EnableStrategyResponse) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{10}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *EnableStrategyResponse) GetOutcome() *Outcome {
@@ -995,7 +1145,7 @@ type DisableStrategyRequest struct {
 
 func (x *DisableStrategyRequest) Reset() {
 	*x = DisableStrategyRequest{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[11]
+	mi := &file_robson_command_v1_command_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1007,7 +1157,7 @@ func (x *DisableStrategyRequest) String() string {
 func (*DisableStrategyRequest) ProtoMessage() {}
 
 func (x *DisableStrategyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[11]
+	mi := &file_robson_command_v1_command_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1020,7 +1170,7 @@ func (x *DisableStrategyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableStrategyRequest.ProtoReflect.Descriptor instead.
 func (*DisableStrategyRequest) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{11}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DisableStrategyRequest) GetStrategyId() string {
@@ -1054,7 +1204,7 @@ type DisableStrategyResponse struct {
 
 func (x *DisableStrategyResponse) Reset() {
 	*x = DisableStrategyResponse{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[12]
+	mi := &file_robson_command_v1_command_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1066,7 +1216,7 @@ func (x *DisableStrategyResponse) String() string {
 func (*DisableStrategyResponse) ProtoMessage() {}
 
 func (x *DisableStrategyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[12]
+	mi := &file_robson_command_v1_command_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1079,7 +1229,7 @@ func (x *DisableStrategyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableStrategyResponse.ProtoReflect.Descriptor instead.
 func (*DisableStrategyResponse) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{12}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DisableStrategyResponse) GetOutcome() *Outcome {
@@ -1105,7 +1255,7 @@ type UpdateStrategyRequest struct {
 
 func (x *UpdateStrategyRequest) Reset() {
 	*x = UpdateStrategyRequest{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[13]
+	mi := &file_robson_command_v1_command_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1117,7 +1267,7 @@ func (x *UpdateStrategyRequest) String() string {
 func (*UpdateStrategyRequest) ProtoMessage() {}
 
 func (x *UpdateStrategyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[13]
+	mi := &file_robson_command_v1_command_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1130,7 +1280,7 @@ func (x *UpdateStrategyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateStrategyRequest.ProtoReflect.Descriptor instead.
 func (*UpdateStrategyRequest) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{13}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *UpdateStrategyRequest) GetStrategyId() string {
@@ -1173,7 +1323,7 @@ type UpdateStrategyResponse struct {
 
 func (x *UpdateStrategyResponse) Reset() {
 	*x = UpdateStrategyResponse{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[14]
+	mi := &file_robson_command_v1_command_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1185,7 +1335,7 @@ func (x *UpdateStrategyResponse) String() string {
 func (*UpdateStrategyResponse) ProtoMessage() {}
 
 func (x *UpdateStrategyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[14]
+	mi := &file_robson_command_v1_command_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1198,7 +1348,7 @@ func (x *UpdateStrategyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateStrategyResponse.ProtoReflect.Descriptor instead.
 func (*UpdateStrategyResponse) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{14}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *UpdateStrategyResponse) GetOutcome() *Outcome {
@@ -1233,7 +1383,7 @@ type ResetRiskLimitRequest struct {
 
 func (x *ResetRiskLimitRequest) Reset() {
 	*x = ResetRiskLimitRequest{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[15]
+	mi := &file_robson_command_v1_command_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1245,7 +1395,7 @@ func (x *ResetRiskLimitRequest) String() string {
 func (*ResetRiskLimitRequest) ProtoMessage() {}
 
 func (x *ResetRiskLimitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[15]
+	mi := &file_robson_command_v1_command_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1258,7 +1408,7 @@ func (x *ResetRiskLimitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetRiskLimitRequest.ProtoReflect.Descriptor instead.
 func (*ResetRiskLimitRequest) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{15}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ResetRiskLimitRequest) GetAccountId() string {
@@ -1306,7 +1456,7 @@ type ResetRiskLimitResponse struct {
 
 func (x *ResetRiskLimitResponse) Reset() {
 	*x = ResetRiskLimitResponse{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[16]
+	mi := &file_robson_command_v1_command_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1318,7 +1468,7 @@ func (x *ResetRiskLimitResponse) String() string {
 func (*ResetRiskLimitResponse) ProtoMessage() {}
 
 func (x *ResetRiskLimitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[16]
+	mi := &file_robson_command_v1_command_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1331,7 +1481,7 @@ func (x *ResetRiskLimitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetRiskLimitResponse.ProtoReflect.Descriptor instead.
 func (*ResetRiskLimitResponse) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{16}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ResetRiskLimitResponse) GetOutcome() *Outcome {
@@ -1365,7 +1515,7 @@ type ArmPositionRequest struct {
 
 func (x *ArmPositionRequest) Reset() {
 	*x = ArmPositionRequest{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[17]
+	mi := &file_robson_command_v1_command_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1377,7 +1527,7 @@ func (x *ArmPositionRequest) String() string {
 func (*ArmPositionRequest) ProtoMessage() {}
 
 func (x *ArmPositionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[17]
+	mi := &file_robson_command_v1_command_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1390,7 +1540,7 @@ func (x *ArmPositionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArmPositionRequest.ProtoReflect.Descriptor instead.
 func (*ArmPositionRequest) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{17}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ArmPositionRequest) GetAccountId() string {
@@ -1461,7 +1611,7 @@ type ArmPositionResponse struct {
 
 func (x *ArmPositionResponse) Reset() {
 	*x = ArmPositionResponse{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[18]
+	mi := &file_robson_command_v1_command_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1473,7 +1623,7 @@ func (x *ArmPositionResponse) String() string {
 func (*ArmPositionResponse) ProtoMessage() {}
 
 func (x *ArmPositionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[18]
+	mi := &file_robson_command_v1_command_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1486,7 +1636,7 @@ func (x *ArmPositionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArmPositionResponse.ProtoReflect.Descriptor instead.
 func (*ArmPositionResponse) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{18}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ArmPositionResponse) GetOutcome() *Outcome {
@@ -1525,7 +1675,7 @@ type SubmitSignalRequest struct {
 
 func (x *SubmitSignalRequest) Reset() {
 	*x = SubmitSignalRequest{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[19]
+	mi := &file_robson_command_v1_command_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1537,7 +1687,7 @@ func (x *SubmitSignalRequest) String() string {
 func (*SubmitSignalRequest) ProtoMessage() {}
 
 func (x *SubmitSignalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[19]
+	mi := &file_robson_command_v1_command_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1550,7 +1700,7 @@ func (x *SubmitSignalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSignalRequest.ProtoReflect.Descriptor instead.
 func (*SubmitSignalRequest) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{19}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SubmitSignalRequest) GetPositionId() string {
@@ -1618,7 +1768,7 @@ type SubmitSignalResponse struct {
 
 func (x *SubmitSignalResponse) Reset() {
 	*x = SubmitSignalResponse{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[20]
+	mi := &file_robson_command_v1_command_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1630,7 +1780,7 @@ func (x *SubmitSignalResponse) String() string {
 func (*SubmitSignalResponse) ProtoMessage() {}
 
 func (x *SubmitSignalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[20]
+	mi := &file_robson_command_v1_command_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1643,7 +1793,7 @@ func (x *SubmitSignalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSignalResponse.ProtoReflect.Descriptor instead.
 func (*SubmitSignalResponse) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{20}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SubmitSignalResponse) GetOutcome() *Outcome {
@@ -1706,7 +1856,7 @@ type OpenPositionRequest struct {
 
 func (x *OpenPositionRequest) Reset() {
 	*x = OpenPositionRequest{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[21]
+	mi := &file_robson_command_v1_command_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1718,7 +1868,7 @@ func (x *OpenPositionRequest) String() string {
 func (*OpenPositionRequest) ProtoMessage() {}
 
 func (x *OpenPositionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[21]
+	mi := &file_robson_command_v1_command_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1731,7 +1881,7 @@ func (x *OpenPositionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenPositionRequest.ProtoReflect.Descriptor instead.
 func (*OpenPositionRequest) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{21}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *OpenPositionRequest) GetAccountId() string {
@@ -1834,7 +1984,7 @@ type OpenPositionResponse struct {
 
 func (x *OpenPositionResponse) Reset() {
 	*x = OpenPositionResponse{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[22]
+	mi := &file_robson_command_v1_command_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1846,7 +1996,7 @@ func (x *OpenPositionResponse) String() string {
 func (*OpenPositionResponse) ProtoMessage() {}
 
 func (x *OpenPositionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[22]
+	mi := &file_robson_command_v1_command_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1859,7 +2009,7 @@ func (x *OpenPositionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenPositionResponse.ProtoReflect.Descriptor instead.
 func (*OpenPositionResponse) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{22}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *OpenPositionResponse) GetOutcome() *Outcome {
@@ -1902,7 +2052,7 @@ type ClosePositionRequest struct {
 
 func (x *ClosePositionRequest) Reset() {
 	*x = ClosePositionRequest{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[23]
+	mi := &file_robson_command_v1_command_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1914,7 +2064,7 @@ func (x *ClosePositionRequest) String() string {
 func (*ClosePositionRequest) ProtoMessage() {}
 
 func (x *ClosePositionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[23]
+	mi := &file_robson_command_v1_command_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1927,7 +2077,7 @@ func (x *ClosePositionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClosePositionRequest.ProtoReflect.Descriptor instead.
 func (*ClosePositionRequest) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{23}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ClosePositionRequest) GetPositionId() string {
@@ -1956,7 +2106,7 @@ type ClosePositionResponse struct {
 
 func (x *ClosePositionResponse) Reset() {
 	*x = ClosePositionResponse{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[24]
+	mi := &file_robson_command_v1_command_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1968,7 +2118,7 @@ func (x *ClosePositionResponse) String() string {
 func (*ClosePositionResponse) ProtoMessage() {}
 
 func (x *ClosePositionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[24]
+	mi := &file_robson_command_v1_command_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1981,7 +2131,7 @@ func (x *ClosePositionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClosePositionResponse.ProtoReflect.Descriptor instead.
 func (*ClosePositionResponse) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{24}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ClosePositionResponse) GetOutcome() *Outcome {
@@ -2010,7 +2160,7 @@ type CancelOrderRequest struct {
 
 func (x *CancelOrderRequest) Reset() {
 	*x = CancelOrderRequest{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[25]
+	mi := &file_robson_command_v1_command_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2022,7 +2172,7 @@ func (x *CancelOrderRequest) String() string {
 func (*CancelOrderRequest) ProtoMessage() {}
 
 func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[25]
+	mi := &file_robson_command_v1_command_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2035,7 +2185,7 @@ func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOrderRequest.ProtoReflect.Descriptor instead.
 func (*CancelOrderRequest) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{25}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CancelOrderRequest) GetOrderId() string {
@@ -2064,7 +2214,7 @@ type CancelOrderResponse struct {
 
 func (x *CancelOrderResponse) Reset() {
 	*x = CancelOrderResponse{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[26]
+	mi := &file_robson_command_v1_command_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2076,7 +2226,7 @@ func (x *CancelOrderResponse) String() string {
 func (*CancelOrderResponse) ProtoMessage() {}
 
 func (x *CancelOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[26]
+	mi := &file_robson_command_v1_command_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2089,7 +2239,7 @@ func (x *CancelOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOrderResponse.ProtoReflect.Descriptor instead.
 func (*CancelOrderResponse) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{26}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CancelOrderResponse) GetOutcome() *Outcome {
@@ -2120,7 +2270,7 @@ type MoveStopRequest struct {
 
 func (x *MoveStopRequest) Reset() {
 	*x = MoveStopRequest{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[27]
+	mi := &file_robson_command_v1_command_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2132,7 +2282,7 @@ func (x *MoveStopRequest) String() string {
 func (*MoveStopRequest) ProtoMessage() {}
 
 func (x *MoveStopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[27]
+	mi := &file_robson_command_v1_command_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2145,7 +2295,7 @@ func (x *MoveStopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveStopRequest.ProtoReflect.Descriptor instead.
 func (*MoveStopRequest) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{27}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *MoveStopRequest) GetPositionId() string {
@@ -2179,7 +2329,7 @@ type MoveStopResponse struct {
 
 func (x *MoveStopResponse) Reset() {
 	*x = MoveStopResponse{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[28]
+	mi := &file_robson_command_v1_command_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2191,7 +2341,7 @@ func (x *MoveStopResponse) String() string {
 func (*MoveStopResponse) ProtoMessage() {}
 
 func (x *MoveStopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[28]
+	mi := &file_robson_command_v1_command_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2204,7 +2354,7 @@ func (x *MoveStopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveStopResponse.ProtoReflect.Descriptor instead.
 func (*MoveStopResponse) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{28}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *MoveStopResponse) GetOutcome() *Outcome {
@@ -2226,7 +2376,7 @@ type DisarmPositionRequest struct {
 
 func (x *DisarmPositionRequest) Reset() {
 	*x = DisarmPositionRequest{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[29]
+	mi := &file_robson_command_v1_command_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2238,7 +2388,7 @@ func (x *DisarmPositionRequest) String() string {
 func (*DisarmPositionRequest) ProtoMessage() {}
 
 func (x *DisarmPositionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[29]
+	mi := &file_robson_command_v1_command_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2251,7 +2401,7 @@ func (x *DisarmPositionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisarmPositionRequest.ProtoReflect.Descriptor instead.
 func (*DisarmPositionRequest) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{29}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *DisarmPositionRequest) GetPositionId() string {
@@ -2278,7 +2428,7 @@ type DisarmPositionResponse struct {
 
 func (x *DisarmPositionResponse) Reset() {
 	*x = DisarmPositionResponse{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[30]
+	mi := &file_robson_command_v1_command_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2290,7 +2440,7 @@ func (x *DisarmPositionResponse) String() string {
 func (*DisarmPositionResponse) ProtoMessage() {}
 
 func (x *DisarmPositionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[30]
+	mi := &file_robson_command_v1_command_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2303,7 +2453,7 @@ func (x *DisarmPositionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisarmPositionResponse.ProtoReflect.Descriptor instead.
 func (*DisarmPositionResponse) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{30}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *DisarmPositionResponse) GetOutcome() *Outcome {
@@ -2329,7 +2479,7 @@ type PanicRequest struct {
 
 func (x *PanicRequest) Reset() {
 	*x = PanicRequest{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[31]
+	mi := &file_robson_command_v1_command_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2341,7 +2491,7 @@ func (x *PanicRequest) String() string {
 func (*PanicRequest) ProtoMessage() {}
 
 func (x *PanicRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[31]
+	mi := &file_robson_command_v1_command_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2354,7 +2504,7 @@ func (x *PanicRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PanicRequest.ProtoReflect.Descriptor instead.
 func (*PanicRequest) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{31}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *PanicRequest) GetAccountId() string {
@@ -2397,7 +2547,7 @@ type PanicResponse struct {
 
 func (x *PanicResponse) Reset() {
 	*x = PanicResponse{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[32]
+	mi := &file_robson_command_v1_command_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2409,7 +2559,7 @@ func (x *PanicResponse) String() string {
 func (*PanicResponse) ProtoMessage() {}
 
 func (x *PanicResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[32]
+	mi := &file_robson_command_v1_command_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2422,7 +2572,7 @@ func (x *PanicResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PanicResponse.ProtoReflect.Descriptor instead.
 func (*PanicResponse) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{32}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PanicResponse) GetOutcome() *Outcome {
@@ -2447,7 +2597,7 @@ type GetProgressRequest struct {
 
 func (x *GetProgressRequest) Reset() {
 	*x = GetProgressRequest{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[33]
+	mi := &file_robson_command_v1_command_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2459,7 +2609,7 @@ func (x *GetProgressRequest) String() string {
 func (*GetProgressRequest) ProtoMessage() {}
 
 func (x *GetProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[33]
+	mi := &file_robson_command_v1_command_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2472,7 +2622,7 @@ func (x *GetProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProgressRequest.ProtoReflect.Descriptor instead.
 func (*GetProgressRequest) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{33}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{35}
 }
 
 type GetProgressResponse struct {
@@ -2491,7 +2641,7 @@ type GetProgressResponse struct {
 
 func (x *GetProgressResponse) Reset() {
 	*x = GetProgressResponse{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[34]
+	mi := &file_robson_command_v1_command_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2503,7 +2653,7 @@ func (x *GetProgressResponse) String() string {
 func (*GetProgressResponse) ProtoMessage() {}
 
 func (x *GetProgressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[34]
+	mi := &file_robson_command_v1_command_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2516,7 +2666,7 @@ func (x *GetProgressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProgressResponse.ProtoReflect.Descriptor instead.
 func (*GetProgressResponse) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{34}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GetProgressResponse) GetReactedPosition() int64 {
@@ -2566,7 +2716,7 @@ type PriceProgress struct {
 
 func (x *PriceProgress) Reset() {
 	*x = PriceProgress{}
-	mi := &file_robson_command_v1_command_proto_msgTypes[35]
+	mi := &file_robson_command_v1_command_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2578,7 +2728,7 @@ func (x *PriceProgress) String() string {
 func (*PriceProgress) ProtoMessage() {}
 
 func (x *PriceProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_command_v1_command_proto_msgTypes[35]
+	mi := &file_robson_command_v1_command_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2591,7 +2741,7 @@ func (x *PriceProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PriceProgress.ProtoReflect.Descriptor instead.
 func (*PriceProgress) Descriptor() ([]byte, []int) {
-	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{35}
+	return file_robson_command_v1_command_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *PriceProgress) GetAccountId() string {
@@ -2699,7 +2849,20 @@ const file_robson_command_v1_command_proto_rawDesc = "" +
 	"\aoutcome\x18\x01 \x01(\v2\x1a.robson.command.v1.OutcomeR\aoutcome\x12\x1d\n" +
 	"\n" +
 	"account_id\x18\x02 \x01(\tR\taccountId\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\x05R\aversion\"\xe6\x03\n" +
+	"\aversion\x18\x03 \x01(\x05R\aversion\"\x9e\x02\n" +
+	"\x18RotateCredentialsRequest\x12'\n" +
+	"\n" +
+	"account_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\taccountId\x123\n" +
+	"\x0fnew_fingerprint\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x0enewFingerprint\x124\n" +
+	"\bkey_type\x18\x03 \x01(\tB\x19\xbaH\x16r\x14R\x04HMACR\aED25519R\x03RSAR\akeyType\x12\"\n" +
+	"\x06reason\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\x06reason\x121\n" +
+	"\x0fold_fingerprint\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x0eoldFingerprint\x12\x17\n" +
+	"\adry_run\x18\x06 \x01(\bR\x06dryRun\"z\n" +
+	"\x19RotateCredentialsResponse\x124\n" +
+	"\aoutcome\x18\x01 \x01(\v2\x1a.robson.command.v1.OutcomeR\aoutcome\x12'\n" +
+	"\x0fold_fingerprint\x18\x02 \x01(\tR\x0eoldFingerprint\"\xe6\x03\n" +
 	"\x17RegisterStrategyRequest\x12,\n" +
 	"\vstrategy_id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\n" +
 	"strategyId\x12'\n" +
@@ -2870,10 +3033,11 @@ const file_robson_command_v1_command_proto_rawDesc = "" +
 	"\x10VERDICT_ACCEPTED\x10\x01\x12\x13\n" +
 	"\x0fVERDICT_REFUSED\x10\x02\x12\x18\n" +
 	"\x14VERDICT_WOULD_ACCEPT\x10\x03\x12\x18\n" +
-	"\x14VERDICT_WOULD_REFUSE\x10\x042\x9d\x06\n" +
+	"\x14VERDICT_WOULD_REFUSE\x10\x042\x95\a\n" +
 	"\fSetupService\x12g\n" +
 	"\fCreateTenant\x12&.robson.command.v1.CreateTenantRequest\x1a'.robson.command.v1.CreateTenantResponse\"\x06\xe2\xf9\x18\x02\b\x03\x12p\n" +
-	"\x0fRegisterAccount\x12).robson.command.v1.RegisterAccountRequest\x1a*.robson.command.v1.RegisterAccountResponse\"\x06\xe2\xf9\x18\x02\b\x03\x12s\n" +
+	"\x0fRegisterAccount\x12).robson.command.v1.RegisterAccountRequest\x1a*.robson.command.v1.RegisterAccountResponse\"\x06\xe2\xf9\x18\x02\b\x03\x12v\n" +
+	"\x11RotateCredentials\x12+.robson.command.v1.RotateCredentialsRequest\x1a,.robson.command.v1.RotateCredentialsResponse\"\x06\xe2\xf9\x18\x02\b\x03\x12s\n" +
 	"\x10RegisterStrategy\x12*.robson.command.v1.RegisterStrategyRequest\x1a+.robson.command.v1.RegisterStrategyResponse\"\x06\xe2\xf9\x18\x02\b\x03\x12m\n" +
 	"\x0eEnableStrategy\x12(.robson.command.v1.EnableStrategyRequest\x1a).robson.command.v1.EnableStrategyResponse\"\x06\xe2\xf9\x18\x02\b\x03\x12p\n" +
 	"\x0fDisableStrategy\x12).robson.command.v1.DisableStrategyRequest\x1a*.robson.command.v1.DisableStrategyResponse\"\x06\xe2\xf9\x18\x02\b\x03\x12m\n" +
@@ -2904,134 +3068,139 @@ func file_robson_command_v1_command_proto_rawDescGZIP() []byte {
 }
 
 var file_robson_command_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_robson_command_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_robson_command_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_robson_command_v1_command_proto_goTypes = []any{
-	(Verdict)(0),                     // 0: robson.command.v1.Verdict
-	(*Outcome)(nil),                  // 1: robson.command.v1.Outcome
-	(*EventRef)(nil),                 // 2: robson.command.v1.EventRef
-	(*Decision)(nil),                 // 3: robson.command.v1.Decision
-	(*CreateTenantRequest)(nil),      // 4: robson.command.v1.CreateTenantRequest
-	(*CreateTenantResponse)(nil),     // 5: robson.command.v1.CreateTenantResponse
-	(*RegisterAccountRequest)(nil),   // 6: robson.command.v1.RegisterAccountRequest
-	(*RegisterAccountResponse)(nil),  // 7: robson.command.v1.RegisterAccountResponse
-	(*RegisterStrategyRequest)(nil),  // 8: robson.command.v1.RegisterStrategyRequest
-	(*RegisterStrategyResponse)(nil), // 9: robson.command.v1.RegisterStrategyResponse
-	(*EnableStrategyRequest)(nil),    // 10: robson.command.v1.EnableStrategyRequest
-	(*EnableStrategyResponse)(nil),   // 11: robson.command.v1.EnableStrategyResponse
-	(*DisableStrategyRequest)(nil),   // 12: robson.command.v1.DisableStrategyRequest
-	(*DisableStrategyResponse)(nil),  // 13: robson.command.v1.DisableStrategyResponse
-	(*UpdateStrategyRequest)(nil),    // 14: robson.command.v1.UpdateStrategyRequest
-	(*UpdateStrategyResponse)(nil),   // 15: robson.command.v1.UpdateStrategyResponse
-	(*ResetRiskLimitRequest)(nil),    // 16: robson.command.v1.ResetRiskLimitRequest
-	(*ResetRiskLimitResponse)(nil),   // 17: robson.command.v1.ResetRiskLimitResponse
-	(*ArmPositionRequest)(nil),       // 18: robson.command.v1.ArmPositionRequest
-	(*ArmPositionResponse)(nil),      // 19: robson.command.v1.ArmPositionResponse
-	(*SubmitSignalRequest)(nil),      // 20: robson.command.v1.SubmitSignalRequest
-	(*SubmitSignalResponse)(nil),     // 21: robson.command.v1.SubmitSignalResponse
-	(*OpenPositionRequest)(nil),      // 22: robson.command.v1.OpenPositionRequest
-	(*OpenPositionResponse)(nil),     // 23: robson.command.v1.OpenPositionResponse
-	(*ClosePositionRequest)(nil),     // 24: robson.command.v1.ClosePositionRequest
-	(*ClosePositionResponse)(nil),    // 25: robson.command.v1.ClosePositionResponse
-	(*CancelOrderRequest)(nil),       // 26: robson.command.v1.CancelOrderRequest
-	(*CancelOrderResponse)(nil),      // 27: robson.command.v1.CancelOrderResponse
-	(*MoveStopRequest)(nil),          // 28: robson.command.v1.MoveStopRequest
-	(*MoveStopResponse)(nil),         // 29: robson.command.v1.MoveStopResponse
-	(*DisarmPositionRequest)(nil),    // 30: robson.command.v1.DisarmPositionRequest
-	(*DisarmPositionResponse)(nil),   // 31: robson.command.v1.DisarmPositionResponse
-	(*PanicRequest)(nil),             // 32: robson.command.v1.PanicRequest
-	(*PanicResponse)(nil),            // 33: robson.command.v1.PanicResponse
-	(*GetProgressRequest)(nil),       // 34: robson.command.v1.GetProgressRequest
-	(*GetProgressResponse)(nil),      // 35: robson.command.v1.GetProgressResponse
-	(*PriceProgress)(nil),            // 36: robson.command.v1.PriceProgress
-	nil,                              // 37: robson.command.v1.RegisterStrategyRequest.DetectorConfigEntry
-	nil,                              // 38: robson.command.v1.UpdateStrategyRequest.DetectorConfigEntry
-	(*v1.RiskCheck)(nil),             // 39: robson.event.v1.RiskCheck
-	(v1.Environment)(0),              // 40: robson.event.v1.Environment
-	(v1.Product)(0),                  // 41: robson.event.v1.Product
-	(*v1.RiskLimits)(nil),            // 42: robson.event.v1.RiskLimits
-	(*v1.RiskConfig)(nil),            // 43: robson.event.v1.RiskConfig
-	(v1.LimitName)(0),                // 44: robson.event.v1.LimitName
-	(v1.PositionSide)(0),             // 45: robson.event.v1.PositionSide
-	(v1.TrailingMode)(0),             // 46: robson.event.v1.TrailingMode
-	(*timestamppb.Timestamp)(nil),    // 47: google.protobuf.Timestamp
-	(v1.OrderType)(0),                // 48: robson.event.v1.OrderType
+	(Verdict)(0),                      // 0: robson.command.v1.Verdict
+	(*Outcome)(nil),                   // 1: robson.command.v1.Outcome
+	(*EventRef)(nil),                  // 2: robson.command.v1.EventRef
+	(*Decision)(nil),                  // 3: robson.command.v1.Decision
+	(*CreateTenantRequest)(nil),       // 4: robson.command.v1.CreateTenantRequest
+	(*CreateTenantResponse)(nil),      // 5: robson.command.v1.CreateTenantResponse
+	(*RegisterAccountRequest)(nil),    // 6: robson.command.v1.RegisterAccountRequest
+	(*RegisterAccountResponse)(nil),   // 7: robson.command.v1.RegisterAccountResponse
+	(*RotateCredentialsRequest)(nil),  // 8: robson.command.v1.RotateCredentialsRequest
+	(*RotateCredentialsResponse)(nil), // 9: robson.command.v1.RotateCredentialsResponse
+	(*RegisterStrategyRequest)(nil),   // 10: robson.command.v1.RegisterStrategyRequest
+	(*RegisterStrategyResponse)(nil),  // 11: robson.command.v1.RegisterStrategyResponse
+	(*EnableStrategyRequest)(nil),     // 12: robson.command.v1.EnableStrategyRequest
+	(*EnableStrategyResponse)(nil),    // 13: robson.command.v1.EnableStrategyResponse
+	(*DisableStrategyRequest)(nil),    // 14: robson.command.v1.DisableStrategyRequest
+	(*DisableStrategyResponse)(nil),   // 15: robson.command.v1.DisableStrategyResponse
+	(*UpdateStrategyRequest)(nil),     // 16: robson.command.v1.UpdateStrategyRequest
+	(*UpdateStrategyResponse)(nil),    // 17: robson.command.v1.UpdateStrategyResponse
+	(*ResetRiskLimitRequest)(nil),     // 18: robson.command.v1.ResetRiskLimitRequest
+	(*ResetRiskLimitResponse)(nil),    // 19: robson.command.v1.ResetRiskLimitResponse
+	(*ArmPositionRequest)(nil),        // 20: robson.command.v1.ArmPositionRequest
+	(*ArmPositionResponse)(nil),       // 21: robson.command.v1.ArmPositionResponse
+	(*SubmitSignalRequest)(nil),       // 22: robson.command.v1.SubmitSignalRequest
+	(*SubmitSignalResponse)(nil),      // 23: robson.command.v1.SubmitSignalResponse
+	(*OpenPositionRequest)(nil),       // 24: robson.command.v1.OpenPositionRequest
+	(*OpenPositionResponse)(nil),      // 25: robson.command.v1.OpenPositionResponse
+	(*ClosePositionRequest)(nil),      // 26: robson.command.v1.ClosePositionRequest
+	(*ClosePositionResponse)(nil),     // 27: robson.command.v1.ClosePositionResponse
+	(*CancelOrderRequest)(nil),        // 28: robson.command.v1.CancelOrderRequest
+	(*CancelOrderResponse)(nil),       // 29: robson.command.v1.CancelOrderResponse
+	(*MoveStopRequest)(nil),           // 30: robson.command.v1.MoveStopRequest
+	(*MoveStopResponse)(nil),          // 31: robson.command.v1.MoveStopResponse
+	(*DisarmPositionRequest)(nil),     // 32: robson.command.v1.DisarmPositionRequest
+	(*DisarmPositionResponse)(nil),    // 33: robson.command.v1.DisarmPositionResponse
+	(*PanicRequest)(nil),              // 34: robson.command.v1.PanicRequest
+	(*PanicResponse)(nil),             // 35: robson.command.v1.PanicResponse
+	(*GetProgressRequest)(nil),        // 36: robson.command.v1.GetProgressRequest
+	(*GetProgressResponse)(nil),       // 37: robson.command.v1.GetProgressResponse
+	(*PriceProgress)(nil),             // 38: robson.command.v1.PriceProgress
+	nil,                               // 39: robson.command.v1.RegisterStrategyRequest.DetectorConfigEntry
+	nil,                               // 40: robson.command.v1.UpdateStrategyRequest.DetectorConfigEntry
+	(*v1.RiskCheck)(nil),              // 41: robson.event.v1.RiskCheck
+	(v1.Environment)(0),               // 42: robson.event.v1.Environment
+	(v1.Product)(0),                   // 43: robson.event.v1.Product
+	(*v1.RiskLimits)(nil),             // 44: robson.event.v1.RiskLimits
+	(*v1.RiskConfig)(nil),             // 45: robson.event.v1.RiskConfig
+	(v1.LimitName)(0),                 // 46: robson.event.v1.LimitName
+	(v1.PositionSide)(0),              // 47: robson.event.v1.PositionSide
+	(v1.TrailingMode)(0),              // 48: robson.event.v1.TrailingMode
+	(*timestamppb.Timestamp)(nil),     // 49: google.protobuf.Timestamp
+	(v1.OrderType)(0),                 // 50: robson.event.v1.OrderType
 }
 var file_robson_command_v1_command_proto_depIdxs = []int32{
 	0,  // 0: robson.command.v1.Outcome.verdict:type_name -> robson.command.v1.Verdict
-	39, // 1: robson.command.v1.Outcome.failed_checks:type_name -> robson.event.v1.RiskCheck
+	41, // 1: robson.command.v1.Outcome.failed_checks:type_name -> robson.event.v1.RiskCheck
 	2,  // 2: robson.command.v1.Outcome.events:type_name -> robson.command.v1.EventRef
-	39, // 3: robson.command.v1.Decision.checks:type_name -> robson.event.v1.RiskCheck
+	41, // 3: robson.command.v1.Decision.checks:type_name -> robson.event.v1.RiskCheck
 	1,  // 4: robson.command.v1.CreateTenantResponse.outcome:type_name -> robson.command.v1.Outcome
-	40, // 5: robson.command.v1.RegisterAccountRequest.environment:type_name -> robson.event.v1.Environment
-	41, // 6: robson.command.v1.RegisterAccountRequest.product:type_name -> robson.event.v1.Product
-	42, // 7: robson.command.v1.RegisterAccountRequest.risk_limits:type_name -> robson.event.v1.RiskLimits
+	42, // 5: robson.command.v1.RegisterAccountRequest.environment:type_name -> robson.event.v1.Environment
+	43, // 6: robson.command.v1.RegisterAccountRequest.product:type_name -> robson.event.v1.Product
+	44, // 7: robson.command.v1.RegisterAccountRequest.risk_limits:type_name -> robson.event.v1.RiskLimits
 	1,  // 8: robson.command.v1.RegisterAccountResponse.outcome:type_name -> robson.command.v1.Outcome
-	37, // 9: robson.command.v1.RegisterStrategyRequest.detector_config:type_name -> robson.command.v1.RegisterStrategyRequest.DetectorConfigEntry
-	43, // 10: robson.command.v1.RegisterStrategyRequest.risk_config:type_name -> robson.event.v1.RiskConfig
-	1,  // 11: robson.command.v1.RegisterStrategyResponse.outcome:type_name -> robson.command.v1.Outcome
-	1,  // 12: robson.command.v1.EnableStrategyResponse.outcome:type_name -> robson.command.v1.Outcome
-	1,  // 13: robson.command.v1.DisableStrategyResponse.outcome:type_name -> robson.command.v1.Outcome
-	38, // 14: robson.command.v1.UpdateStrategyRequest.detector_config:type_name -> robson.command.v1.UpdateStrategyRequest.DetectorConfigEntry
-	43, // 15: robson.command.v1.UpdateStrategyRequest.risk_config:type_name -> robson.event.v1.RiskConfig
-	1,  // 16: robson.command.v1.UpdateStrategyResponse.outcome:type_name -> robson.command.v1.Outcome
-	44, // 17: robson.command.v1.ResetRiskLimitRequest.limit_name:type_name -> robson.event.v1.LimitName
-	1,  // 18: robson.command.v1.ResetRiskLimitResponse.outcome:type_name -> robson.command.v1.Outcome
-	45, // 19: robson.command.v1.ArmPositionRequest.side:type_name -> robson.event.v1.PositionSide
-	46, // 20: robson.command.v1.ArmPositionRequest.trailing_mode:type_name -> robson.event.v1.TrailingMode
-	1,  // 21: robson.command.v1.ArmPositionResponse.outcome:type_name -> robson.command.v1.Outcome
-	47, // 22: robson.command.v1.SubmitSignalRequest.expires_at:type_name -> google.protobuf.Timestamp
-	1,  // 23: robson.command.v1.SubmitSignalResponse.outcome:type_name -> robson.command.v1.Outcome
-	3,  // 24: robson.command.v1.SubmitSignalResponse.decision:type_name -> robson.command.v1.Decision
-	45, // 25: robson.command.v1.OpenPositionRequest.side:type_name -> robson.event.v1.PositionSide
-	46, // 26: robson.command.v1.OpenPositionRequest.trailing_mode:type_name -> robson.event.v1.TrailingMode
-	48, // 27: robson.command.v1.OpenPositionRequest.order_type:type_name -> robson.event.v1.OrderType
-	47, // 28: robson.command.v1.OpenPositionRequest.entry_expires_at:type_name -> google.protobuf.Timestamp
-	1,  // 29: robson.command.v1.OpenPositionResponse.outcome:type_name -> robson.command.v1.Outcome
-	3,  // 30: robson.command.v1.OpenPositionResponse.decision:type_name -> robson.command.v1.Decision
-	1,  // 31: robson.command.v1.ClosePositionResponse.outcome:type_name -> robson.command.v1.Outcome
-	1,  // 32: robson.command.v1.CancelOrderResponse.outcome:type_name -> robson.command.v1.Outcome
-	1,  // 33: robson.command.v1.MoveStopResponse.outcome:type_name -> robson.command.v1.Outcome
-	1,  // 34: robson.command.v1.DisarmPositionResponse.outcome:type_name -> robson.command.v1.Outcome
-	1,  // 35: robson.command.v1.PanicResponse.outcome:type_name -> robson.command.v1.Outcome
-	36, // 36: robson.command.v1.GetProgressResponse.prices:type_name -> robson.command.v1.PriceProgress
-	47, // 37: robson.command.v1.PriceProgress.market_time:type_name -> google.protobuf.Timestamp
-	4,  // 38: robson.command.v1.SetupService.CreateTenant:input_type -> robson.command.v1.CreateTenantRequest
-	6,  // 39: robson.command.v1.SetupService.RegisterAccount:input_type -> robson.command.v1.RegisterAccountRequest
-	8,  // 40: robson.command.v1.SetupService.RegisterStrategy:input_type -> robson.command.v1.RegisterStrategyRequest
-	10, // 41: robson.command.v1.SetupService.EnableStrategy:input_type -> robson.command.v1.EnableStrategyRequest
-	12, // 42: robson.command.v1.SetupService.DisableStrategy:input_type -> robson.command.v1.DisableStrategyRequest
-	14, // 43: robson.command.v1.SetupService.UpdateStrategy:input_type -> robson.command.v1.UpdateStrategyRequest
-	16, // 44: robson.command.v1.SetupService.ResetRiskLimit:input_type -> robson.command.v1.ResetRiskLimitRequest
-	18, // 45: robson.command.v1.TradingService.ArmPosition:input_type -> robson.command.v1.ArmPositionRequest
-	20, // 46: robson.command.v1.TradingService.SubmitSignal:input_type -> robson.command.v1.SubmitSignalRequest
-	22, // 47: robson.command.v1.TradingService.OpenPosition:input_type -> robson.command.v1.OpenPositionRequest
-	24, // 48: robson.command.v1.TradingService.ClosePosition:input_type -> robson.command.v1.ClosePositionRequest
-	26, // 49: robson.command.v1.TradingService.CancelOrder:input_type -> robson.command.v1.CancelOrderRequest
-	28, // 50: robson.command.v1.TradingService.MoveStop:input_type -> robson.command.v1.MoveStopRequest
-	30, // 51: robson.command.v1.TradingService.DisarmPosition:input_type -> robson.command.v1.DisarmPositionRequest
-	32, // 52: robson.command.v1.TradingService.Panic:input_type -> robson.command.v1.PanicRequest
-	34, // 53: robson.command.v1.MonitorService.GetProgress:input_type -> robson.command.v1.GetProgressRequest
-	5,  // 54: robson.command.v1.SetupService.CreateTenant:output_type -> robson.command.v1.CreateTenantResponse
-	7,  // 55: robson.command.v1.SetupService.RegisterAccount:output_type -> robson.command.v1.RegisterAccountResponse
-	9,  // 56: robson.command.v1.SetupService.RegisterStrategy:output_type -> robson.command.v1.RegisterStrategyResponse
-	11, // 57: robson.command.v1.SetupService.EnableStrategy:output_type -> robson.command.v1.EnableStrategyResponse
-	13, // 58: robson.command.v1.SetupService.DisableStrategy:output_type -> robson.command.v1.DisableStrategyResponse
-	15, // 59: robson.command.v1.SetupService.UpdateStrategy:output_type -> robson.command.v1.UpdateStrategyResponse
-	17, // 60: robson.command.v1.SetupService.ResetRiskLimit:output_type -> robson.command.v1.ResetRiskLimitResponse
-	19, // 61: robson.command.v1.TradingService.ArmPosition:output_type -> robson.command.v1.ArmPositionResponse
-	21, // 62: robson.command.v1.TradingService.SubmitSignal:output_type -> robson.command.v1.SubmitSignalResponse
-	23, // 63: robson.command.v1.TradingService.OpenPosition:output_type -> robson.command.v1.OpenPositionResponse
-	25, // 64: robson.command.v1.TradingService.ClosePosition:output_type -> robson.command.v1.ClosePositionResponse
-	27, // 65: robson.command.v1.TradingService.CancelOrder:output_type -> robson.command.v1.CancelOrderResponse
-	29, // 66: robson.command.v1.TradingService.MoveStop:output_type -> robson.command.v1.MoveStopResponse
-	31, // 67: robson.command.v1.TradingService.DisarmPosition:output_type -> robson.command.v1.DisarmPositionResponse
-	33, // 68: robson.command.v1.TradingService.Panic:output_type -> robson.command.v1.PanicResponse
-	35, // 69: robson.command.v1.MonitorService.GetProgress:output_type -> robson.command.v1.GetProgressResponse
-	54, // [54:70] is the sub-list for method output_type
-	38, // [38:54] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	1,  // 9: robson.command.v1.RotateCredentialsResponse.outcome:type_name -> robson.command.v1.Outcome
+	39, // 10: robson.command.v1.RegisterStrategyRequest.detector_config:type_name -> robson.command.v1.RegisterStrategyRequest.DetectorConfigEntry
+	45, // 11: robson.command.v1.RegisterStrategyRequest.risk_config:type_name -> robson.event.v1.RiskConfig
+	1,  // 12: robson.command.v1.RegisterStrategyResponse.outcome:type_name -> robson.command.v1.Outcome
+	1,  // 13: robson.command.v1.EnableStrategyResponse.outcome:type_name -> robson.command.v1.Outcome
+	1,  // 14: robson.command.v1.DisableStrategyResponse.outcome:type_name -> robson.command.v1.Outcome
+	40, // 15: robson.command.v1.UpdateStrategyRequest.detector_config:type_name -> robson.command.v1.UpdateStrategyRequest.DetectorConfigEntry
+	45, // 16: robson.command.v1.UpdateStrategyRequest.risk_config:type_name -> robson.event.v1.RiskConfig
+	1,  // 17: robson.command.v1.UpdateStrategyResponse.outcome:type_name -> robson.command.v1.Outcome
+	46, // 18: robson.command.v1.ResetRiskLimitRequest.limit_name:type_name -> robson.event.v1.LimitName
+	1,  // 19: robson.command.v1.ResetRiskLimitResponse.outcome:type_name -> robson.command.v1.Outcome
+	47, // 20: robson.command.v1.ArmPositionRequest.side:type_name -> robson.event.v1.PositionSide
+	48, // 21: robson.command.v1.ArmPositionRequest.trailing_mode:type_name -> robson.event.v1.TrailingMode
+	1,  // 22: robson.command.v1.ArmPositionResponse.outcome:type_name -> robson.command.v1.Outcome
+	49, // 23: robson.command.v1.SubmitSignalRequest.expires_at:type_name -> google.protobuf.Timestamp
+	1,  // 24: robson.command.v1.SubmitSignalResponse.outcome:type_name -> robson.command.v1.Outcome
+	3,  // 25: robson.command.v1.SubmitSignalResponse.decision:type_name -> robson.command.v1.Decision
+	47, // 26: robson.command.v1.OpenPositionRequest.side:type_name -> robson.event.v1.PositionSide
+	48, // 27: robson.command.v1.OpenPositionRequest.trailing_mode:type_name -> robson.event.v1.TrailingMode
+	50, // 28: robson.command.v1.OpenPositionRequest.order_type:type_name -> robson.event.v1.OrderType
+	49, // 29: robson.command.v1.OpenPositionRequest.entry_expires_at:type_name -> google.protobuf.Timestamp
+	1,  // 30: robson.command.v1.OpenPositionResponse.outcome:type_name -> robson.command.v1.Outcome
+	3,  // 31: robson.command.v1.OpenPositionResponse.decision:type_name -> robson.command.v1.Decision
+	1,  // 32: robson.command.v1.ClosePositionResponse.outcome:type_name -> robson.command.v1.Outcome
+	1,  // 33: robson.command.v1.CancelOrderResponse.outcome:type_name -> robson.command.v1.Outcome
+	1,  // 34: robson.command.v1.MoveStopResponse.outcome:type_name -> robson.command.v1.Outcome
+	1,  // 35: robson.command.v1.DisarmPositionResponse.outcome:type_name -> robson.command.v1.Outcome
+	1,  // 36: robson.command.v1.PanicResponse.outcome:type_name -> robson.command.v1.Outcome
+	38, // 37: robson.command.v1.GetProgressResponse.prices:type_name -> robson.command.v1.PriceProgress
+	49, // 38: robson.command.v1.PriceProgress.market_time:type_name -> google.protobuf.Timestamp
+	4,  // 39: robson.command.v1.SetupService.CreateTenant:input_type -> robson.command.v1.CreateTenantRequest
+	6,  // 40: robson.command.v1.SetupService.RegisterAccount:input_type -> robson.command.v1.RegisterAccountRequest
+	8,  // 41: robson.command.v1.SetupService.RotateCredentials:input_type -> robson.command.v1.RotateCredentialsRequest
+	10, // 42: robson.command.v1.SetupService.RegisterStrategy:input_type -> robson.command.v1.RegisterStrategyRequest
+	12, // 43: robson.command.v1.SetupService.EnableStrategy:input_type -> robson.command.v1.EnableStrategyRequest
+	14, // 44: robson.command.v1.SetupService.DisableStrategy:input_type -> robson.command.v1.DisableStrategyRequest
+	16, // 45: robson.command.v1.SetupService.UpdateStrategy:input_type -> robson.command.v1.UpdateStrategyRequest
+	18, // 46: robson.command.v1.SetupService.ResetRiskLimit:input_type -> robson.command.v1.ResetRiskLimitRequest
+	20, // 47: robson.command.v1.TradingService.ArmPosition:input_type -> robson.command.v1.ArmPositionRequest
+	22, // 48: robson.command.v1.TradingService.SubmitSignal:input_type -> robson.command.v1.SubmitSignalRequest
+	24, // 49: robson.command.v1.TradingService.OpenPosition:input_type -> robson.command.v1.OpenPositionRequest
+	26, // 50: robson.command.v1.TradingService.ClosePosition:input_type -> robson.command.v1.ClosePositionRequest
+	28, // 51: robson.command.v1.TradingService.CancelOrder:input_type -> robson.command.v1.CancelOrderRequest
+	30, // 52: robson.command.v1.TradingService.MoveStop:input_type -> robson.command.v1.MoveStopRequest
+	32, // 53: robson.command.v1.TradingService.DisarmPosition:input_type -> robson.command.v1.DisarmPositionRequest
+	34, // 54: robson.command.v1.TradingService.Panic:input_type -> robson.command.v1.PanicRequest
+	36, // 55: robson.command.v1.MonitorService.GetProgress:input_type -> robson.command.v1.GetProgressRequest
+	5,  // 56: robson.command.v1.SetupService.CreateTenant:output_type -> robson.command.v1.CreateTenantResponse
+	7,  // 57: robson.command.v1.SetupService.RegisterAccount:output_type -> robson.command.v1.RegisterAccountResponse
+	9,  // 58: robson.command.v1.SetupService.RotateCredentials:output_type -> robson.command.v1.RotateCredentialsResponse
+	11, // 59: robson.command.v1.SetupService.RegisterStrategy:output_type -> robson.command.v1.RegisterStrategyResponse
+	13, // 60: robson.command.v1.SetupService.EnableStrategy:output_type -> robson.command.v1.EnableStrategyResponse
+	15, // 61: robson.command.v1.SetupService.DisableStrategy:output_type -> robson.command.v1.DisableStrategyResponse
+	17, // 62: robson.command.v1.SetupService.UpdateStrategy:output_type -> robson.command.v1.UpdateStrategyResponse
+	19, // 63: robson.command.v1.SetupService.ResetRiskLimit:output_type -> robson.command.v1.ResetRiskLimitResponse
+	21, // 64: robson.command.v1.TradingService.ArmPosition:output_type -> robson.command.v1.ArmPositionResponse
+	23, // 65: robson.command.v1.TradingService.SubmitSignal:output_type -> robson.command.v1.SubmitSignalResponse
+	25, // 66: robson.command.v1.TradingService.OpenPosition:output_type -> robson.command.v1.OpenPositionResponse
+	27, // 67: robson.command.v1.TradingService.ClosePosition:output_type -> robson.command.v1.ClosePositionResponse
+	29, // 68: robson.command.v1.TradingService.CancelOrder:output_type -> robson.command.v1.CancelOrderResponse
+	31, // 69: robson.command.v1.TradingService.MoveStop:output_type -> robson.command.v1.MoveStopResponse
+	33, // 70: robson.command.v1.TradingService.DisarmPosition:output_type -> robson.command.v1.DisarmPositionResponse
+	35, // 71: robson.command.v1.TradingService.Panic:output_type -> robson.command.v1.PanicResponse
+	37, // 72: robson.command.v1.MonitorService.GetProgress:output_type -> robson.command.v1.GetProgressResponse
+	56, // [56:73] is the sub-list for method output_type
+	39, // [39:56] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_robson_command_v1_command_proto_init() }
@@ -3045,7 +3214,7 @@ func file_robson_command_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_robson_command_v1_command_proto_rawDesc), len(file_robson_command_v1_command_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   38,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

@@ -21,13 +21,14 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	SetupService_CreateTenant_FullMethodName     = "/robson.command.v1.SetupService/CreateTenant"
-	SetupService_RegisterAccount_FullMethodName  = "/robson.command.v1.SetupService/RegisterAccount"
-	SetupService_RegisterStrategy_FullMethodName = "/robson.command.v1.SetupService/RegisterStrategy"
-	SetupService_EnableStrategy_FullMethodName   = "/robson.command.v1.SetupService/EnableStrategy"
-	SetupService_DisableStrategy_FullMethodName  = "/robson.command.v1.SetupService/DisableStrategy"
-	SetupService_UpdateStrategy_FullMethodName   = "/robson.command.v1.SetupService/UpdateStrategy"
-	SetupService_ResetRiskLimit_FullMethodName   = "/robson.command.v1.SetupService/ResetRiskLimit"
+	SetupService_CreateTenant_FullMethodName      = "/robson.command.v1.SetupService/CreateTenant"
+	SetupService_RegisterAccount_FullMethodName   = "/robson.command.v1.SetupService/RegisterAccount"
+	SetupService_RotateCredentials_FullMethodName = "/robson.command.v1.SetupService/RotateCredentials"
+	SetupService_RegisterStrategy_FullMethodName  = "/robson.command.v1.SetupService/RegisterStrategy"
+	SetupService_EnableStrategy_FullMethodName    = "/robson.command.v1.SetupService/EnableStrategy"
+	SetupService_DisableStrategy_FullMethodName   = "/robson.command.v1.SetupService/DisableStrategy"
+	SetupService_UpdateStrategy_FullMethodName    = "/robson.command.v1.SetupService/UpdateStrategy"
+	SetupService_ResetRiskLimit_FullMethodName    = "/robson.command.v1.SetupService/ResetRiskLimit"
 )
 
 // SetupServiceClient is the client API for SetupService service.
@@ -41,7 +42,11 @@ type SetupServiceClient interface {
 	CreateTenant(ctx context.Context, in *CreateTenantRequest, opts ...grpc.CallOption) (*CreateTenantResponse, error)
 	// RegisterAccount registers a venue account with its risk limits; again, for an account that exists, to change its limits.
 	RegisterAccount(ctx context.Context, in *RegisterAccountRequest, opts ...grpc.CallOption) (*RegisterAccountResponse, error)
-	// RegisterStrategy registers a strategy, disabled.
+	// RotateCredentials records that another API key stands for an account. It takes fingerprints only, never key material;
+	// the key itself is given to the connector. FAILED_PRECONDITION if the old one is not the account's, or the new one is
+	// another account's.
+	RotateCredentials(ctx context.Context, in *RotateCredentialsRequest, opts ...grpc.CallOption) (*RotateCredentialsResponse, error)
+	// RegisterStrategy registers a strategy, disabled. The settings of a built-in detector are checked.
 	RegisterStrategy(ctx context.Context, in *RegisterStrategyRequest, opts ...grpc.CallOption) (*RegisterStrategyResponse, error)
 	// EnableStrategy lets a strategy arm and open.
 	EnableStrategy(ctx context.Context, in *EnableStrategyRequest, opts ...grpc.CallOption) (*EnableStrategyResponse, error)
@@ -75,6 +80,16 @@ func (c *setupServiceClient) RegisterAccount(ctx context.Context, in *RegisterAc
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RegisterAccountResponse)
 	err := c.cc.Invoke(ctx, SetupService_RegisterAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *setupServiceClient) RotateCredentials(ctx context.Context, in *RotateCredentialsRequest, opts ...grpc.CallOption) (*RotateCredentialsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RotateCredentialsResponse)
+	err := c.cc.Invoke(ctx, SetupService_RotateCredentials_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +157,11 @@ type SetupServiceServer interface {
 	CreateTenant(context.Context, *CreateTenantRequest) (*CreateTenantResponse, error)
 	// RegisterAccount registers a venue account with its risk limits; again, for an account that exists, to change its limits.
 	RegisterAccount(context.Context, *RegisterAccountRequest) (*RegisterAccountResponse, error)
-	// RegisterStrategy registers a strategy, disabled.
+	// RotateCredentials records that another API key stands for an account. It takes fingerprints only, never key material;
+	// the key itself is given to the connector. FAILED_PRECONDITION if the old one is not the account's, or the new one is
+	// another account's.
+	RotateCredentials(context.Context, *RotateCredentialsRequest) (*RotateCredentialsResponse, error)
+	// RegisterStrategy registers a strategy, disabled. The settings of a built-in detector are checked.
 	RegisterStrategy(context.Context, *RegisterStrategyRequest) (*RegisterStrategyResponse, error)
 	// EnableStrategy lets a strategy arm and open.
 	EnableStrategy(context.Context, *EnableStrategyRequest) (*EnableStrategyResponse, error)
@@ -167,6 +186,9 @@ func (UnimplementedSetupServiceServer) CreateTenant(context.Context, *CreateTena
 }
 func (UnimplementedSetupServiceServer) RegisterAccount(context.Context, *RegisterAccountRequest) (*RegisterAccountResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RegisterAccount not implemented")
+}
+func (UnimplementedSetupServiceServer) RotateCredentials(context.Context, *RotateCredentialsRequest) (*RotateCredentialsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RotateCredentials not implemented")
 }
 func (UnimplementedSetupServiceServer) RegisterStrategy(context.Context, *RegisterStrategyRequest) (*RegisterStrategyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RegisterStrategy not implemented")
@@ -236,6 +258,24 @@ func _SetupService_RegisterAccount_Handler(srv interface{}, ctx context.Context,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(SetupServiceServer).RegisterAccount(ctx, req.(*RegisterAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SetupService_RotateCredentials_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RotateCredentialsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SetupServiceServer).RotateCredentials(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SetupService_RotateCredentials_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SetupServiceServer).RotateCredentials(ctx, req.(*RotateCredentialsRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -346,6 +386,10 @@ var SetupService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _SetupService_RegisterAccount_Handler,
 		},
 		{
+			MethodName: "RotateCredentials",
+			Handler:    _SetupService_RotateCredentials_Handler,
+		},
+		{
 			MethodName: "RegisterStrategy",
 			Handler:    _SetupService_RegisterStrategy_Handler,
 		},
@@ -393,6 +437,8 @@ type TradingServiceClient interface {
 	// ArmPosition says what and which direction; a signal decides when.
 	ArmPosition(ctx context.Context, in *ArmPositionRequest, opts ...grpc.CallOption) (*ArmPositionResponse, error)
 	// SubmitSignal gives an armed position its signal: the engine sizes, the risk gates decide, and an entry is sent or the refusal is recorded. A refused position stays armed.
+	// Of a person's signal (detector empty or manual) a mistake is an error, and nothing is written. Of a detector's it is a recorded outcome: SIGNAL_REJECTED with
+	// its reason (duplicate, wrong_side, stop_bounds, position_not_armed, strategy_disabled), or SIGNAL_EXPIRED, and verdict REFUSED.
 	SubmitSignal(ctx context.Context, in *SubmitSignalRequest, opts ...grpc.CallOption) (*SubmitSignalResponse, error)
 	// OpenPosition arms, decides and enters in one atomic step. A refusal is recorded and the position disarmed.
 	OpenPosition(ctx context.Context, in *OpenPositionRequest, opts ...grpc.CallOption) (*OpenPositionResponse, error)
@@ -508,6 +554,8 @@ type TradingServiceServer interface {
 	// ArmPosition says what and which direction; a signal decides when.
 	ArmPosition(context.Context, *ArmPositionRequest) (*ArmPositionResponse, error)
 	// SubmitSignal gives an armed position its signal: the engine sizes, the risk gates decide, and an entry is sent or the refusal is recorded. A refused position stays armed.
+	// Of a person's signal (detector empty or manual) a mistake is an error, and nothing is written. Of a detector's it is a recorded outcome: SIGNAL_REJECTED with
+	// its reason (duplicate, wrong_side, stop_bounds, position_not_armed, strategy_disabled), or SIGNAL_EXPIRED, and verdict REFUSED.
 	SubmitSignal(context.Context, *SubmitSignalRequest) (*SubmitSignalResponse, error)
 	// OpenPosition arms, decides and enters in one atomic step. A refusal is recorded and the position disarmed.
 	OpenPosition(context.Context, *OpenPositionRequest) (*OpenPositionResponse, error)
