@@ -37,6 +37,7 @@ const (
 	keyStopLookback = "stop_lookback"
 	keyStopPercent  = "stop_percent"
 	keySignalTTL    = "signal_ttl"
+	keyArmedFor     = "armed_for"
 
 	slowMax         = 200
 	levelDefault    = 2 // the second support below a long, the second resistance above a short
@@ -44,8 +45,9 @@ const (
 	lookbackDefault = 50
 	lookbackMin     = 2*wing + 1
 	lookbackMax     = 200
-	ttlMin          = time.Second
-	ttlMax          = 7 * 24 * time.Hour
+	durationMin     = time.Second
+	signalTTLMax    = 7 * 24 * time.Hour
+	armedForMax     = 366 * 24 * time.Hour
 )
 
 // intervals are the candles' lengths, as the venue names them.
@@ -73,6 +75,8 @@ type Config struct {
 	StopPercent decimal.Decimal
 	// SignalTTL is how long a signal is good for.
 	SignalTTL time.Duration
+	// ArmedFor is how long a position waits for a signal before it is disarmed; zero: for ever.
+	ArmedFor time.Duration
 }
 
 // Needed is how many whole candles a signal rests on: with fewer none is seen, so that it does not depend on when
@@ -90,7 +94,8 @@ func Parse(settings map[string]string) (Config, error) {
 		StopPercent:  p.percent(keyStopPercent),
 	}
 	c.IntervalName, c.Interval = p.interval()
-	c.SignalTTL = p.duration(keySignalTTL, c.Interval)
+	c.SignalTTL = p.duration(keySignalTTL, c.Interval, signalTTLMax)
+	c.ArmedFor = p.duration(keyArmedFor, 0, armedForMax)
 	for _, key := range slices.Sorted(maps.Keys(settings)) {
 		if !slices.Contains(p.known(), key) {
 			p.fail(key, "is no setting of %s: %s are", MACross, strings.Join(p.known(), ", "))
@@ -115,7 +120,7 @@ type parser struct {
 
 func (p *parser) known() []string {
 	return []string{
-		keyFast, keyInterval, keySignalTTL, keySlow, keyStopLevel, keyStopLookback, keyStopMethod, keyStopPercent, KeySymbol,
+		keyArmedFor, keyFast, keyInterval, keySignalTTL, keySlow, keyStopLevel, keyStopLookback, keyStopMethod, keyStopPercent, KeySymbol,
 	}
 }
 
@@ -172,14 +177,14 @@ func (p *parser) interval() (string, time.Duration) {
 	return name, length
 }
 
-func (p *parser) duration(key string, other time.Duration) time.Duration {
+func (p *parser) duration(key string, other, most time.Duration) time.Duration {
 	text := p.settings[key]
 	if text == "" {
 		return other
 	}
 	value, err := time.ParseDuration(text)
-	if err != nil || value < ttlMin || value > ttlMax {
-		p.fail(key, "must be a duration from %s to %s, for example 90s or 15m", ttlMin, ttlMax)
+	if err != nil || value < durationMin || value > most {
+		p.fail(key, "must be a duration from %s to %s, for example 90s or 15m", durationMin, most)
 	}
 	return value
 }

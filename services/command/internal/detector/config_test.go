@@ -30,12 +30,12 @@ func TestParse(t *testing.T) {
 
 	config, err = detector.Parse(settings(map[string]string{
 		"symbol": "BTCUSDT", "interval": "4h", "fast": "20", "slow": "200", "stop_method": "percent", "stop_percent": "1.5",
-		"stop_level": "1", "stop_lookback": "5", "signal_ttl": "90s",
+		"stop_level": "1", "stop_lookback": "5", "signal_ttl": "90s", "armed_for": "72h",
 	}))
 	require.NoError(t, err)
 	require.Equal(t, detector.Config{
 		Symbol: "BTCUSDT", Interval: 4 * time.Hour, IntervalName: "4h", Fast: 20, Slow: 200, StopMethod: detector.Percent, StopLevel: 1,
-		StopLookback: 5, StopPercent: decimal.RequireFromString("1.5"), SignalTTL: 90 * time.Second,
+		StopLookback: 5, StopPercent: decimal.RequireFromString("1.5"), SignalTTL: 90 * time.Second, ArmedFor: 72 * time.Hour,
 	}, config)
 	require.Equal(t, 201, config.Needed())
 }
@@ -65,6 +65,7 @@ func TestParse_names_what_is_wrong(t *testing.T) {
 		"good for nothing":         {map[string]string{"signal_ttl": "0s"}, "signal_ttl"},
 		"good for ever":            {map[string]string{"signal_ttl": "169h"}, "signal_ttl"},
 		"a duration without unit":  {map[string]string{"signal_ttl": "90"}, "signal_ttl"},
+		"armed for longer":         {map[string]string{"armed_for": "8785h"}, "armed_for"},
 		"a slip of the pen":        {map[string]string{"slw": "4"}, "slw"},
 	} {
 		t.Run(name, func(t *testing.T) {

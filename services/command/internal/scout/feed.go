@@ -205,6 +205,9 @@ func (f *feed) handle(ctx context.Context, message *connectorv1.StreamPricesResp
 		if err := f.show(ctx, w, fresh[w.settings.Interval]); err != nil {
 			return err
 		}
+		if err := f.giveUp(ctx, w, at.At); err != nil {
+			return err
+		}
 	}
 	f.last = message.GetSequence()
 	return nil

@@ -278,6 +278,29 @@ func TestScout_goes_back_for_its_candles(t *testing.T) {
 	})
 }
 
+// A position that was to wait for ten minutes is disarmed after them, and not before a signal of it has ended.
+func TestScout_a_position_waits_no_longer_than_it_was_to(t *testing.T) {
+	t.Parallel()
+	b := setup(t, "ma_cross", func(risk *eventv1.RiskConfig, config map[string]string) { config["armed_for"] = "10m" })
+	require.NoError(t, b.Record("account:"+b.account, b.Now(), event.Wrap(&eventv1.RiskLimitExceeded{
+		AccountId: b.account, LimitName: eventv1.LimitName_LIMIT_NAME_DAILY_LOSS, Limit: "1000", Value: "1001",
+		Action: eventv1.LimitAction_LIMIT_ACTION_HALT_ENTRIES, Period: b.Now().Format(time.DateOnly),
+	})))
+	b.run(t)
+	b.run(t)
+	position := b.armed(t, long)
+	b.path(crossing...) // 7 minutes; the signal waits for another 5
+	b.until(t, 1, "SIGNAL_DETECTED")
+	b.path("95400", "95400", "95400", "95400") // 11
+	require.Equal(t, projectorv1.PositionState_POSITION_STATE_ARMED, b.Position(position).GetState())
+	b.path("95400", "95400")
+	b.until(t, 1, "SIGNAL_EXPIRED")
+	b.path("95400")
+	b.until(t, 1, "POSITION_DISARMED")
+	require.Len(t, b.of("POSITION_DISARMED"), 1)
+	require.Equal(t, "expired", b.Position(position).GetDisarmReason())
+}
+
 func TestScout_faults(t *testing.T) {
 	t.Parallel()
 	away := fault.New(fault.Unavailable, "AWAY", "it is away")

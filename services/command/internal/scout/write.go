@@ -19,12 +19,43 @@ import (
 // detectedStep names the append of a signal, within its candle.
 const detectedStep = "signal_detected"
 
-// write has a signal in the log, unless its position does not wait for one any more. It tries until that is settled; its
-// only error is the context's. The market waits meanwhile: the venue keeps what was not taken.
+// write has a signal in the log, unless its position does not wait for one any more.
 func (f *feed) write(ctx context.Context, w *watched, found detector.Found) error {
-	name := "position " + w.positionID + " signal"
+	return f.persist(ctx, "position "+w.positionID+" signal", func(ctx context.Context) (*eventlogv1.AppendRequest, error) {
+		signalID := derive(w.positionID, found.Open, "signal").String()
+		position, before, err := f.idle(ctx, w, signalID)
+		if position == nil || err != nil {
+			return nil, err
+		}
+		return f.append(w, position, found, signalID, runID(w.positionID, before)), nil
+	})
+}
+
+// giveUp has a position disarmed that has waited for a signal as long as it was to.
+func (f *feed) giveUp(ctx context.Context, w *watched, now time.Time) error {
+	if w.settings.ArmedFor == 0 || !now.After(w.armedAt.Add(w.settings.ArmedFor)) {
+		return nil
+	}
+	return f.persist(ctx, "position "+w.positionID+" expiry", func(ctx context.Context) (*eventlogv1.AppendRequest, error) {
+		position, _, err := f.idle(ctx, w, "")
+		if position == nil || err != nil {
+			return nil, err
+		}
+		f.forget(w.positionID)
+		at := timestamppb.New(w.armedAt.Add(w.settings.ArmedFor))
+		request := step(position, w.armedAt, "expired")
+		request.Streams[0].Events = []*eventlogv1.NewEvent{{OccurredAt: at, Payload: event.Wrap(&eventv1.PositionDisarmed{
+			PositionId: w.positionID, Reason: eventv1.DisarmReason_DISARM_REASON_EXPIRED, DisarmedAt: at,
+		})}}
+		return request, nil
+	})
+}
+
+// persist has what a request says in the log; one that is nil has nothing to say any more. It tries until that is settled;
+// its only error is the context's. The market waits meanwhile: the venue keeps what was not taken.
+func (f *feed) persist(ctx context.Context, name string, build func(context.Context) (*eventlogv1.AppendRequest, error)) error {
 	for failures := 0; ; failures++ {
-		request, err := f.request(ctx, w, found)
+		request, err := build(ctx)
 		if err == nil && request != nil {
 			_, err = f.deps.Log.Append(ctx, request)
 		}
@@ -37,9 +68,9 @@ func (f *feed) write(ctx context.Context, w *watched, found detector.Found) erro
 		case fault.Is(err, fault.Conflict) && failures == 0:
 			continue // The position has changed since it was read.
 		}
-		f.report(ctx, f.market.tenant, name, "write what was detected", err)
+		f.report(ctx, f.market.tenant, name, "write it", err)
 		if fault.Is(err, fault.Refused) || fault.Is(err, fault.Invalid) {
-			return nil // It would be refused for ever, and other positions wait. The alert stays until the next signal.
+			return nil // It would be refused for ever, and other positions wait. The alert stays until the next of its kind.
 		}
 		if err := f.pause(ctx, failures); err != nil {
 			return err
@@ -47,36 +78,48 @@ func (f *feed) write(ctx context.Context, w *watched, found detector.Found) erro
 	}
 }
 
-// request is the append of a signal; nil if the position does not wait for one: it is not armed, a signal of it still
-// waits, or this one is in the log already.
-func (f *feed) request(ctx context.Context, w *watched, found detector.Found) (*eventlogv1.AppendRequest, error) {
+// idle gives a position if it is armed and no signal of it waits, nor is the named one in the log; and its newest signal.
+func (f *feed) idle(ctx context.Context, w *watched, signalID string) (*projectorv1.Position, string, error) {
 	answer, err := f.deps.State.GetPosition(ctx, &projectorv1.GetPositionRequest{PositionId: w.positionID})
 	switch {
 	case fault.Is(err, fault.NotFound):
 		f.forget(w.positionID)
-		return nil, nil //nolint:nilnil // nothing to write is an answer
+		return nil, "", nil
 	case err != nil:
-		return nil, err
+		return nil, "", err
 	case answer.GetPosition().GetState() != projectorv1.PositionState_POSITION_STATE_ARMED:
 		f.forget(w.positionID)
-		return nil, nil //nolint:nilnil // nothing to write is an answer
+		return nil, "", nil
 	}
-	signalID := derive(w.positionID, found.Open, "signal").String()
-	before := ""
 	// The newest change comes first, so a signal that waits, and this one, are on the first page.
 	signals, err := f.deps.State.ListSignals(ctx, &projectorv1.ListSignalsRequest{PositionId: w.positionID})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
+	newest := ""
 	for i, signal := range signals.GetSignals() {
 		if i == 0 {
-			before = signal.GetSignalId()
+			newest = signal.GetSignalId()
 		}
 		if signal.GetSignalId() == signalID || signal.GetStatus() == projectorv1.SignalStatus_SIGNAL_STATUS_DETECTED {
-			return nil, nil //nolint:nilnil // nothing to write is an answer
+			return nil, "", nil
 		}
 	}
-	return f.append(w, answer.GetPosition(), found, signalID, runID(w.positionID, before)), nil
+	return answer.GetPosition(), newest, nil
+}
+
+// step is an append to an armed position, named by the position, a time and what is done, and guarded by its row.
+func step(position *projectorv1.Position, at time.Time, name string) *eventlogv1.AppendRequest {
+	id := position.GetPositionId()
+	return &eventlogv1.AppendRequest{
+		CommandId:     derive(id, at, name).String(),
+		RequestDigest: lifecycle.StepDigest(id+"/"+at.UTC().Format(time.RFC3339), name),
+		Reads:         []*eventlogv1.ReadRef{{Row: eventlogv1.RowKind_ROW_KIND_POSITION, Id: id}},
+		DecidedAt:     position.GetLastPosition(),
+		Streams: []*eventlogv1.StreamAppend{{
+			StreamKey: "position:" + id, Expected: &eventlogv1.Expected{Kind: &eventlogv1.Expected_Exists{Exists: true}},
+		}},
+	}
 }
 
 // append is the request by which a signal and its stop are written.
@@ -84,21 +127,13 @@ func (f *feed) append(
 	w *watched, position *projectorv1.Position, found detector.Found, signalID, run string,
 ) *eventlogv1.AppendRequest {
 	first := int32(0)
-	return &eventlogv1.AppendRequest{
-		CommandId:     derive(w.positionID, found.Open, detectedStep).String(),
-		RequestDigest: lifecycle.StepDigest(w.positionID+"/"+found.Open.Format(time.RFC3339), detectedStep),
-		TraceId:       run, WorkflowId: run,
-		Reads:     []*eventlogv1.ReadRef{{Row: eventlogv1.RowKind_ROW_KIND_POSITION, Id: w.positionID}},
-		DecidedAt: position.GetLastPosition(),
-		Streams: []*eventlogv1.StreamAppend{{
-			StreamKey: "position:" + w.positionID,
-			Expected:  &eventlogv1.Expected{Kind: &eventlogv1.Expected_Exists{Exists: true}},
-			Events: []*eventlogv1.NewEvent{
-				{Payload: f.detected(w, position, found, signalID), OccurredAt: timestamppb.New(found.Closed)},
-				{Payload: analyzed(w, found, signalID), OccurredAt: timestamppb.New(found.Closed), CausedBy: &first},
-			},
-		}},
+	request := step(position, found.Open, detectedStep)
+	request.TraceId, request.WorkflowId = run, run
+	request.Streams[0].Events = []*eventlogv1.NewEvent{
+		{Payload: f.detected(w, position, found, signalID), OccurredAt: timestamppb.New(found.Closed)},
+		{Payload: analyzed(w, found, signalID), OccurredAt: timestamppb.New(found.Closed), CausedBy: &first},
 	}
+	return request
 }
 
 func (f *feed) detected(w *watched, position *projectorv1.Position, found detector.Found, signalID string) *eventv1.Payload {
