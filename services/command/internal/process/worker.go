@@ -31,6 +31,8 @@ const (
 type demand struct {
 	cause  lifecycle.Cause
 	reason eventv1.ExitReason
+	// sample is what the venue said of a margin account; nil for anything else.
+	sample *eventv1.MarginLevelSampled
 }
 
 // worker follows one tenant's log.
@@ -43,10 +45,12 @@ type worker struct {
 	// memories are what is known of positions beside their rows; orders maps orders to their positions.
 	memories map[string]*memory
 	orders   map[string]string
+	// sampled is when the newest level of a margin account was sampled, by account and symbol.
+	sampled map[string]time.Time
 }
 
 func newWorker(m *Manager, tenant uuid.UUID) *worker {
-	w := &worker{Manager: m, tenant: tenant, memories: map[string]*memory{}, orders: map[string]string{}}
+	w := &worker{Manager: m, tenant: tenant, memories: map[string]*memory{}, orders: map[string]string{}, sampled: map[string]time.Time{}}
 	w.lanes = newLanes(m.clock, m.config.ParallelMax, w.work)
 	return w
 }
@@ -188,6 +192,9 @@ func (w *worker) dispatch(ctx context.Context, event *eventv1.Event) error {
 				add(id)
 			}
 		}
+	case *eventv1.Payload_MarginLevelSampled:
+		at.demand = &demand{cause: lifecycle.CauseOf(event), sample: kind.MarginLevelSampled}
+		w.lanes.add(ctx, accountLane+kind.MarginLevelSampled.GetAccountId(), at)
 	case *eventv1.Payload_SignalDetected:
 		w.dispatchSignal(ctx, event)
 	case *eventv1.Payload_StrategyDisabled:
