@@ -156,6 +156,6 @@ func assemble(logger *slog.Logger, clk clock.Clock, cfg Config, others *peer.Pee
 		return nil, err
 	}
 	return &parts{
-		decisions: decisions, progress: server.NewMonitor(manager, stops, alerts), manager: manager, stops: stops, detector: watching,
+		decisions: decisions, progress: server.NewMonitor(manager, stops, watching, alerts), manager: manager, stops: stops, detector: watching,
 	}, nil
 }

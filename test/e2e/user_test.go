@@ -336,9 +336,9 @@ func (u *user) settled() (position int64, waiting string) {
 	case progress.GetReactedPosition() < head.GetPosition(), progress.GetBusyPositions() > 0:
 		return 0, fmt.Sprintf("of %d positions of the log: %v", head.GetPosition(), progress)
 	}
-	for _, p := range progress.GetPrices() {
+	for _, p := range append(progress.GetPrices(), progress.GetDetectorPrices()...) {
 		if p.GetSequence() < sequences[p.GetSymbol()] {
-			return 0, fmt.Sprintf("the monitor is at tick %d of %d of %s", p.GetSequence(), sequences[p.GetSymbol()], p.GetSymbol())
+			return 0, fmt.Sprintf("the monitor or the detector is at tick %d of %d of %s", p.GetSequence(), sequences[p.GetSymbol()], p.GetSymbol())
 		}
 	}
 	return head.GetPosition(), ""

@@ -6,10 +6,12 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/shopspring/decimal"
 
+	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
 	connectorv1 "github.com/robson/robson/proto/gen/go/robson/connector/v1"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	"github.com/robson/robson/services/command/internal/detector"
@@ -32,6 +34,8 @@ type feed struct {
 	*Scout
 	market market
 	name   string
+	// progress is the last tick that was handled.
+	progress atomic.Pointer[commandv1.PriceProgress]
 
 	mu      sync.Mutex
 	watched map[string]*watched
@@ -50,10 +54,12 @@ type feed struct {
 }
 
 func newFeed(s *Scout, key market) *feed {
-	return &feed{
+	made := &feed{
 		Scout: s, market: key, name: "detector prices/" + key.accountID + "/" + key.symbol, watched: map[string]*watched{},
 		intervals: map[time.Duration]bool{}, again: make(chan struct{}, 1), arrived: make(chan struct{}, 1),
 	}
+	made.progress.Store(&commandv1.PriceProgress{AccountId: key.accountID, Symbol: key.symbol})
+	return made
 }
 
 // add has a position watched for.
@@ -210,6 +216,9 @@ func (f *feed) handle(ctx context.Context, message *connectorv1.StreamPricesResp
 		}
 	}
 	f.last = message.GetSequence()
+	f.progress.Store(&commandv1.PriceProgress{
+		AccountId: f.market.accountID, Symbol: f.market.symbol, Sequence: f.last, Price: message.GetPrice(), MarketTime: message.GetMarketTime(),
+	})
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 	"github.com/robson/robson/pkg/clock"
 	"github.com/robson/robson/pkg/identity"
+	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
 	connectorv1 "github.com/robson/robson/proto/gen/go/robson/connector/v1"
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
@@ -238,6 +240,22 @@ func (s *Scout) settle(id string, found sighting, w *watched) {
 		s.started <- known
 	}
 	known.add(w)
+}
+
+// Prices tells how far the detector has come with each market of a tenant, by account and symbol.
+func (s *Scout) Prices(tenant uuid.UUID) []*commandv1.PriceProgress {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []*commandv1.PriceProgress
+	for key, known := range s.feeds {
+		if key.tenant == tenant {
+			list = append(list, known.progress.Load())
+		}
+	}
+	slices.SortFunc(list, func(a, b *commandv1.PriceProgress) int {
+		return cmp.Or(cmp.Compare(a.GetAccountId(), b.GetAccountId()), cmp.Compare(a.GetSymbol(), b.GetSymbol()))
+	})
+	return list
 }
 
 // pause waits before another try, longer after more failures.

@@ -15,7 +15,7 @@ type Reactor interface {
 	Progress(tenant uuid.UUID) (reacted int64, busy int)
 }
 
-// Pricer tells how far the stop monitor has come with a tenant's markets.
+// Pricer tells how far the stop monitor, or the detector, has come with a tenant's markets.
 type Pricer interface {
 	Prices(tenant uuid.UUID) []*commandv1.PriceProgress
 }
@@ -25,17 +25,18 @@ type Alerter interface {
 	List(tenant uuid.UUID) []string
 }
 
-// Monitor tells how far the process manager and the stop monitor have come.
+// Monitor tells how far the process manager, the stop monitor and the detector have come.
 type Monitor struct {
 	commandv1.UnimplementedMonitorServiceServer
 	reactor Reactor
-	pricer  Pricer
+	stops   Pricer
+	scout   Pricer
 	alerter Alerter
 }
 
 // NewMonitor makes the monitor service.
-func NewMonitor(reactor Reactor, pricer Pricer, alerter Alerter) *Monitor {
-	return &Monitor{reactor: reactor, pricer: pricer, alerter: alerter}
+func NewMonitor(reactor Reactor, stops, scout Pricer, alerter Alerter) *Monitor {
+	return &Monitor{reactor: reactor, stops: stops, scout: scout, alerter: alerter}
 }
 
 // Register adds the service to a gRPC server.
@@ -47,10 +48,10 @@ func (m *Monitor) Register(registrar grpc.ServiceRegistrar) {
 func (m *Monitor) GetProgress(ctx context.Context, _ *commandv1.GetProgressRequest) (*commandv1.GetProgressResponse, error) {
 	tenant := identity.Tenant(ctx)
 	// The prices first: what they led to is then within the position that is told.
-	prices := m.pricer.Prices(tenant)
+	prices, watched := m.stops.Prices(tenant), m.scout.Prices(tenant)
 	reacted, busy := m.reactor.Progress(tenant)
 	return &commandv1.GetProgressResponse{
 		ReactedPosition: reacted, BusyPositions: int32(busy), // bounded by the positions that are open
-		Prices: prices, Alerts: m.alerter.List(tenant),
+		Prices: prices, DetectorPrices: watched, Alerts: m.alerter.List(tenant),
 	}, nil
 }

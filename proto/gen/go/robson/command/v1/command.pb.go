@@ -2629,14 +2629,16 @@ type GetProgressResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Every event up to this position has been reacted to.
 	ReactedPosition int64 `protobuf:"varint,1,opt,name=reacted_position,json=reactedPosition,proto3" json:"reacted_position,omitempty"`
-	// Positions with a step under way or waiting for another try.
+	// Positions with a step under way or waiting for another try, and signals that wait for their answer.
 	BusyPositions int32 `protobuf:"varint,2,opt,name=busy_positions,json=busyPositions,proto3" json:"busy_positions,omitempty"`
 	// Per account and symbol that is watched.
 	Prices []*PriceProgress `protobuf:"bytes,3,rep,name=prices,proto3" json:"prices,omitempty"`
 	// Faults that are being retried, for people.
-	Alerts        []string `protobuf:"bytes,4,rep,name=alerts,proto3" json:"alerts,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Alerts []string `protobuf:"bytes,4,rep,name=alerts,proto3" json:"alerts,omitempty"`
+	// Per account and symbol in which the built-in detector watches for positions.
+	DetectorPrices []*PriceProgress `protobuf:"bytes,5,rep,name=detector_prices,json=detectorPrices,proto3" json:"detector_prices,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *GetProgressResponse) Reset() {
@@ -2697,7 +2699,14 @@ func (x *GetProgressResponse) GetAlerts() []string {
 	return nil
 }
 
-// How far the stop monitor has come with one symbol's prices.
+func (x *GetProgressResponse) GetDetectorPrices() []*PriceProgress {
+	if x != nil {
+		return x.DetectorPrices
+	}
+	return nil
+}
+
+// How far the stop monitor, or the detector, has come with one symbol's prices.
 type PriceProgress struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The account.
@@ -3014,12 +3023,13 @@ const file_robson_command_v1_command_proto_rawDesc = "" +
 	"\rPanicResponse\x124\n" +
 	"\aoutcome\x18\x01 \x01(\v2\x1a.robson.command.v1.OutcomeR\aoutcome\x12!\n" +
 	"\fposition_ids\x18\x02 \x03(\tR\vpositionIds\"\x14\n" +
-	"\x12GetProgressRequest\"\xb9\x01\n" +
+	"\x12GetProgressRequest\"\x84\x02\n" +
 	"\x13GetProgressResponse\x12)\n" +
 	"\x10reacted_position\x18\x01 \x01(\x03R\x0freactedPosition\x12%\n" +
 	"\x0ebusy_positions\x18\x02 \x01(\x05R\rbusyPositions\x128\n" +
 	"\x06prices\x18\x03 \x03(\v2 .robson.command.v1.PriceProgressR\x06prices\x12\x16\n" +
-	"\x06alerts\x18\x04 \x03(\tR\x06alerts\"\xb5\x01\n" +
+	"\x06alerts\x18\x04 \x03(\tR\x06alerts\x12I\n" +
+	"\x0fdetector_prices\x18\x05 \x03(\v2 .robson.command.v1.PriceProgressR\x0edetectorPrices\"\xb5\x01\n" +
 	"\rPriceProgress\x12\x1d\n" +
 	"\n" +
 	"account_id\x18\x01 \x01(\tR\taccountId\x12\x16\n" +
@@ -3161,46 +3171,47 @@ var file_robson_command_v1_command_proto_depIdxs = []int32{
 	1,  // 35: robson.command.v1.DisarmPositionResponse.outcome:type_name -> robson.command.v1.Outcome
 	1,  // 36: robson.command.v1.PanicResponse.outcome:type_name -> robson.command.v1.Outcome
 	38, // 37: robson.command.v1.GetProgressResponse.prices:type_name -> robson.command.v1.PriceProgress
-	49, // 38: robson.command.v1.PriceProgress.market_time:type_name -> google.protobuf.Timestamp
-	4,  // 39: robson.command.v1.SetupService.CreateTenant:input_type -> robson.command.v1.CreateTenantRequest
-	6,  // 40: robson.command.v1.SetupService.RegisterAccount:input_type -> robson.command.v1.RegisterAccountRequest
-	8,  // 41: robson.command.v1.SetupService.RotateCredentials:input_type -> robson.command.v1.RotateCredentialsRequest
-	10, // 42: robson.command.v1.SetupService.RegisterStrategy:input_type -> robson.command.v1.RegisterStrategyRequest
-	12, // 43: robson.command.v1.SetupService.EnableStrategy:input_type -> robson.command.v1.EnableStrategyRequest
-	14, // 44: robson.command.v1.SetupService.DisableStrategy:input_type -> robson.command.v1.DisableStrategyRequest
-	16, // 45: robson.command.v1.SetupService.UpdateStrategy:input_type -> robson.command.v1.UpdateStrategyRequest
-	18, // 46: robson.command.v1.SetupService.ResetRiskLimit:input_type -> robson.command.v1.ResetRiskLimitRequest
-	20, // 47: robson.command.v1.TradingService.ArmPosition:input_type -> robson.command.v1.ArmPositionRequest
-	22, // 48: robson.command.v1.TradingService.SubmitSignal:input_type -> robson.command.v1.SubmitSignalRequest
-	24, // 49: robson.command.v1.TradingService.OpenPosition:input_type -> robson.command.v1.OpenPositionRequest
-	26, // 50: robson.command.v1.TradingService.ClosePosition:input_type -> robson.command.v1.ClosePositionRequest
-	28, // 51: robson.command.v1.TradingService.CancelOrder:input_type -> robson.command.v1.CancelOrderRequest
-	30, // 52: robson.command.v1.TradingService.MoveStop:input_type -> robson.command.v1.MoveStopRequest
-	32, // 53: robson.command.v1.TradingService.DisarmPosition:input_type -> robson.command.v1.DisarmPositionRequest
-	34, // 54: robson.command.v1.TradingService.Panic:input_type -> robson.command.v1.PanicRequest
-	36, // 55: robson.command.v1.MonitorService.GetProgress:input_type -> robson.command.v1.GetProgressRequest
-	5,  // 56: robson.command.v1.SetupService.CreateTenant:output_type -> robson.command.v1.CreateTenantResponse
-	7,  // 57: robson.command.v1.SetupService.RegisterAccount:output_type -> robson.command.v1.RegisterAccountResponse
-	9,  // 58: robson.command.v1.SetupService.RotateCredentials:output_type -> robson.command.v1.RotateCredentialsResponse
-	11, // 59: robson.command.v1.SetupService.RegisterStrategy:output_type -> robson.command.v1.RegisterStrategyResponse
-	13, // 60: robson.command.v1.SetupService.EnableStrategy:output_type -> robson.command.v1.EnableStrategyResponse
-	15, // 61: robson.command.v1.SetupService.DisableStrategy:output_type -> robson.command.v1.DisableStrategyResponse
-	17, // 62: robson.command.v1.SetupService.UpdateStrategy:output_type -> robson.command.v1.UpdateStrategyResponse
-	19, // 63: robson.command.v1.SetupService.ResetRiskLimit:output_type -> robson.command.v1.ResetRiskLimitResponse
-	21, // 64: robson.command.v1.TradingService.ArmPosition:output_type -> robson.command.v1.ArmPositionResponse
-	23, // 65: robson.command.v1.TradingService.SubmitSignal:output_type -> robson.command.v1.SubmitSignalResponse
-	25, // 66: robson.command.v1.TradingService.OpenPosition:output_type -> robson.command.v1.OpenPositionResponse
-	27, // 67: robson.command.v1.TradingService.ClosePosition:output_type -> robson.command.v1.ClosePositionResponse
-	29, // 68: robson.command.v1.TradingService.CancelOrder:output_type -> robson.command.v1.CancelOrderResponse
-	31, // 69: robson.command.v1.TradingService.MoveStop:output_type -> robson.command.v1.MoveStopResponse
-	33, // 70: robson.command.v1.TradingService.DisarmPosition:output_type -> robson.command.v1.DisarmPositionResponse
-	35, // 71: robson.command.v1.TradingService.Panic:output_type -> robson.command.v1.PanicResponse
-	37, // 72: robson.command.v1.MonitorService.GetProgress:output_type -> robson.command.v1.GetProgressResponse
-	56, // [56:73] is the sub-list for method output_type
-	39, // [39:56] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	38, // 38: robson.command.v1.GetProgressResponse.detector_prices:type_name -> robson.command.v1.PriceProgress
+	49, // 39: robson.command.v1.PriceProgress.market_time:type_name -> google.protobuf.Timestamp
+	4,  // 40: robson.command.v1.SetupService.CreateTenant:input_type -> robson.command.v1.CreateTenantRequest
+	6,  // 41: robson.command.v1.SetupService.RegisterAccount:input_type -> robson.command.v1.RegisterAccountRequest
+	8,  // 42: robson.command.v1.SetupService.RotateCredentials:input_type -> robson.command.v1.RotateCredentialsRequest
+	10, // 43: robson.command.v1.SetupService.RegisterStrategy:input_type -> robson.command.v1.RegisterStrategyRequest
+	12, // 44: robson.command.v1.SetupService.EnableStrategy:input_type -> robson.command.v1.EnableStrategyRequest
+	14, // 45: robson.command.v1.SetupService.DisableStrategy:input_type -> robson.command.v1.DisableStrategyRequest
+	16, // 46: robson.command.v1.SetupService.UpdateStrategy:input_type -> robson.command.v1.UpdateStrategyRequest
+	18, // 47: robson.command.v1.SetupService.ResetRiskLimit:input_type -> robson.command.v1.ResetRiskLimitRequest
+	20, // 48: robson.command.v1.TradingService.ArmPosition:input_type -> robson.command.v1.ArmPositionRequest
+	22, // 49: robson.command.v1.TradingService.SubmitSignal:input_type -> robson.command.v1.SubmitSignalRequest
+	24, // 50: robson.command.v1.TradingService.OpenPosition:input_type -> robson.command.v1.OpenPositionRequest
+	26, // 51: robson.command.v1.TradingService.ClosePosition:input_type -> robson.command.v1.ClosePositionRequest
+	28, // 52: robson.command.v1.TradingService.CancelOrder:input_type -> robson.command.v1.CancelOrderRequest
+	30, // 53: robson.command.v1.TradingService.MoveStop:input_type -> robson.command.v1.MoveStopRequest
+	32, // 54: robson.command.v1.TradingService.DisarmPosition:input_type -> robson.command.v1.DisarmPositionRequest
+	34, // 55: robson.command.v1.TradingService.Panic:input_type -> robson.command.v1.PanicRequest
+	36, // 56: robson.command.v1.MonitorService.GetProgress:input_type -> robson.command.v1.GetProgressRequest
+	5,  // 57: robson.command.v1.SetupService.CreateTenant:output_type -> robson.command.v1.CreateTenantResponse
+	7,  // 58: robson.command.v1.SetupService.RegisterAccount:output_type -> robson.command.v1.RegisterAccountResponse
+	9,  // 59: robson.command.v1.SetupService.RotateCredentials:output_type -> robson.command.v1.RotateCredentialsResponse
+	11, // 60: robson.command.v1.SetupService.RegisterStrategy:output_type -> robson.command.v1.RegisterStrategyResponse
+	13, // 61: robson.command.v1.SetupService.EnableStrategy:output_type -> robson.command.v1.EnableStrategyResponse
+	15, // 62: robson.command.v1.SetupService.DisableStrategy:output_type -> robson.command.v1.DisableStrategyResponse
+	17, // 63: robson.command.v1.SetupService.UpdateStrategy:output_type -> robson.command.v1.UpdateStrategyResponse
+	19, // 64: robson.command.v1.SetupService.ResetRiskLimit:output_type -> robson.command.v1.ResetRiskLimitResponse
+	21, // 65: robson.command.v1.TradingService.ArmPosition:output_type -> robson.command.v1.ArmPositionResponse
+	23, // 66: robson.command.v1.TradingService.SubmitSignal:output_type -> robson.command.v1.SubmitSignalResponse
+	25, // 67: robson.command.v1.TradingService.OpenPosition:output_type -> robson.command.v1.OpenPositionResponse
+	27, // 68: robson.command.v1.TradingService.ClosePosition:output_type -> robson.command.v1.ClosePositionResponse
+	29, // 69: robson.command.v1.TradingService.CancelOrder:output_type -> robson.command.v1.CancelOrderResponse
+	31, // 70: robson.command.v1.TradingService.MoveStop:output_type -> robson.command.v1.MoveStopResponse
+	33, // 71: robson.command.v1.TradingService.DisarmPosition:output_type -> robson.command.v1.DisarmPositionResponse
+	35, // 72: robson.command.v1.TradingService.Panic:output_type -> robson.command.v1.PanicResponse
+	37, // 73: robson.command.v1.MonitorService.GetProgress:output_type -> robson.command.v1.GetProgressResponse
+	57, // [57:74] is the sub-list for method output_type
+	40, // [40:57] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_robson_command_v1_command_proto_init() }
