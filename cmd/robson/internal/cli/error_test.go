@@ -104,7 +104,8 @@ func TestExitCodes(t *testing.T) {
 		},
 		"invalid, of a map": {
 			"strategy register --account-id x --strategy-name x --strategy-type ma_cross --risk-percent 1 --detector-config fast=50",
-			fault.InvalidField("detector_config.fast", "must be below slow, 20"), 2, []string{"error: --detector-config fast: must be below slow, 20\n"},
+			fault.InvalidField("detector_config.fast", "must be below slow, 20"), 2,
+			[]string{"error: --detector-config fast: must be below slow, 20\n"},
 		},
 		"invalid argument":   {"positions get x", fault.InvalidField("position_id", "must be a UUID"), 2, []string{"error: POSITION_ID: must be a UUID\n"}},
 		"invalid list":       {"events search --type x", fault.InvalidField("filter.event_types[0]", "must be an event type"), 2, []string{"error: --type: must be an event type\n"}},

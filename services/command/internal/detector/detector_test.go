@@ -109,7 +109,8 @@ func TestDetect_technicalStop(t *testing.T) {
 		{"only in the look-back", up, long, map[string]string{"stop_lookback": "8"}, "swing_low 1 96.5 96.5 6.5 6.310679611650485437 medium"},
 		{"the second resistance above", down, short, nil, "swing_high 2 103.5,105,108 105 8 8.247422680412371134 high"},
 		{
-			"no level: a percentage, if the settings give one", "100 99 98 97 104", long, map[string]string{"stop_lookback": "5", "stop_percent": "1.255"},
+			"no level: a percentage, if the settings give one", "100 99 98 97 104", long,
+			map[string]string{"stop_lookback": "5", "stop_percent": "1.255"},
 			"percent 0  102.69 1.31 1.259615384615384615 low", // 104 x 0.98745 = 102.6948, down to the cent
 		},
 		{"a short's percentage is rounded up", "100 101 102 103 96", short, map[string]string{"stop_lookback": "5", "stop_percent": "1.255"}, "percent 0  97.21 1.21 1.260416666666666667 low"},

@@ -93,8 +93,10 @@ func checkDetector(strategyType string, settings map[string]string) error {
 	if strategyType != detector.MACross {
 		return nil
 	}
-	_, err := detector.Parse(settings)
-	return err
+	if _, err := detector.Parse(settings); err != nil {
+		return fmt.Errorf("read the settings of %s: %w", strategyType, err)
+	}
+	return nil
 }
 
 // EnableStrategy implements commandv1.SetupServiceServer.

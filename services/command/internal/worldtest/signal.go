@@ -45,6 +45,6 @@ func (w *World) ListSignals(_ context.Context, in *projectorv1.ListSignalsReques
 			answer.Signals = append(answer.Signals, signal)
 		}
 	}
-	slices.SortFunc(answer.Signals, func(a, b *projectorv1.Signal) int { return int(b.GetLastPosition() - a.GetLastPosition()) })
+	slices.SortFunc(answer.GetSignals(), func(a, b *projectorv1.Signal) int { return int(b.GetLastPosition() - a.GetLastPosition()) })
 	return answer, nil
 }
