@@ -9,6 +9,7 @@ import (
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
 	"github.com/robson/robson/services/command/internal/lifecycle"
+	"github.com/robson/robson/services/command/internal/rows"
 )
 
 // manualDetector is who gives a signal by hand; it is decided on in the append that it comes with.
@@ -42,7 +43,7 @@ func (w *worker) sweepSignals(ctx context.Context) error {
 			return err
 		}
 		for _, signal := range page.GetSignals() {
-			if signal.GetPositionId() == "" {
+			if signal.GetPositionId() == "" || !rows.Waiting(signal) {
 				continue // A strategy's own signal asks for nothing.
 			}
 			cause, err := w.detected(ctx, signal)

@@ -8,11 +8,13 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/robson/robson/pkg/clock"
 	"github.com/robson/robson/pkg/event"
 	"github.com/robson/robson/pkg/fault"
 	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+	"github.com/robson/robson/services/command/internal/server"
 	"github.com/robson/robson/services/command/internal/worldtest"
 )
 
@@ -151,6 +153,30 @@ func TestManager_Signals(t *testing.T) {
 		b.until(t, 1, "SIGNAL_ACCEPTED")
 		b.settle(t)
 		require.Equal(t, projectorv1.SignalStatus_SIGNAL_STATUS_ACCEPTED, b.Signal(signal).GetStatus())
+		require.Empty(t, b.alerts.List(b.Tenant))
+	})
+	t.Run("signals that were decided on before signals were closed are left alone", func(t *testing.T) {
+		t.Parallel()
+		now := setup(t, spot)
+		now.open(t, long)
+		b := setup(t, spot)
+		b.World = worldtest.New("95000")
+		b.Tenant = now.Tenant
+		for _, known := range now.Events() {
+			switch known.GetPayload().GetKind().(type) {
+			case *eventv1.Payload_SignalAccepted, *eventv1.Payload_IntentCreated:
+			default:
+				require.NoError(t, b.Record(known.GetStreamKey(), known.GetOccurredAt().AsTime(), known.GetPayload()))
+			}
+		}
+		b.world = &mortal{World: b.World, left: -1}
+		made, err := server.New(clock.System(), server.Deps{Appender: b.World, Commands: b.World, State: b.World, Market: b.World}, server.Config{})
+		require.NoError(t, err)
+		b.Server = made
+		before := len(b.Events())
+		b.run(t)
+		b.settle(t)
+		require.Len(t, b.Events(), before)
 		require.Empty(t, b.alerts.List(b.Tenant))
 	})
 	t.Run("two replicas answer once", func(t *testing.T) {

@@ -90,6 +90,12 @@ func Exiting(position *projectorv1.Position) bool {
 		position.GetState() == projectorv1.PositionState_POSITION_STATE_ERROR && position.GetExitTriggers() > 0
 }
 
+// Waiting says whether a signal waits for its answer. One that led to a decision does not, even if its status says so: the
+// logs of before signals were accepted and rejected are full of them.
+func Waiting(signal *projectorv1.Signal) bool {
+	return signal.GetStatus() == projectorv1.SignalStatus_SIGNAL_STATUS_DETECTED && signal.GetDecisionId() == ""
+}
+
 // Limits reads the account's limits.
 func (r *Reader) Limits(risk *projectorv1.Risk) engine.Limits {
 	return engine.Limits{

@@ -14,6 +14,7 @@ import (
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
 	"github.com/robson/robson/services/command/internal/detector"
 	"github.com/robson/robson/services/command/internal/lifecycle"
+	"github.com/robson/robson/services/command/internal/rows"
 )
 
 // detectedStep names the append of a signal, within its candle.
@@ -101,7 +102,7 @@ func (f *feed) idle(ctx context.Context, w *watched, signalID string) (*projecto
 		if i == 0 {
 			newest = signal.GetSignalId()
 		}
-		if signal.GetSignalId() == signalID || signal.GetStatus() == projectorv1.SignalStatus_SIGNAL_STATUS_DETECTED {
+		if signal.GetSignalId() == signalID || rows.Waiting(signal) {
 			return nil, "", nil
 		}
 	}

@@ -39,7 +39,7 @@ func (s *Server) Answer(ctx context.Context, detected lifecycle.Cause, signalID 
 			return nil, fmt.Errorf("read signal %s: %w", signalID, err)
 		}
 		row := found.GetSignal()
-		if row.GetStatus() != projectorv1.SignalStatus_SIGNAL_STATUS_DETECTED {
+		if !rows.Waiting(row) {
 			return &plan{decidedAt: found.GetAsOf()}, nil
 		}
 		at, position, err := s.lookAt(ctx, row.GetPositionId())
