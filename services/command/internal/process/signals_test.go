@@ -1,6 +1,7 @@
 package process_test
 
 import (
+	"log/slog"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+	"github.com/robson/robson/services/command/internal/process"
 	"github.com/robson/robson/services/command/internal/server"
 	"github.com/robson/robson/services/command/internal/worldtest"
 )
@@ -206,4 +208,10 @@ func (b *testBundle) cause(t *testing.T, signal string) string {
 	}
 	t.Fatalf("no signal %s", signal)
 	return ""
+}
+
+func TestNew_refuses_a_signal_that_is_never_looked_at(t *testing.T) {
+	t.Parallel()
+	_, err := process.New(slog.New(slog.DiscardHandler), clock.System(), process.Deps{}, process.Config{SignalLook: -1})
+	require.ErrorContains(t, err, "SignalLook")
 }

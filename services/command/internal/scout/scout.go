@@ -145,6 +145,9 @@ func (s *Scout) Look(_ context.Context, tenant uuid.UUID, position *projectorv1.
 	defer s.mu.Unlock()
 	if !armed {
 		delete(s.seen, id)
+		for _, hindered := range []string{settingsOf, signalOf, expiryOf} {
+			s.deps.Alerts.Clear(tenant, alertName(id, hindered)) // Nothing is wanted of it any more.
+		}
 		if known := s.feeds[marketOf(tenant, position)]; known != nil {
 			known.forget(id)
 		}
@@ -192,7 +195,7 @@ func (s *Scout) sightings() map[string]sighting {
 
 // watch has a position watched for, if its strategy is of the built-in detector. It says whether that is settled.
 func (s *Scout) watch(ctx context.Context, id string, found sighting) bool {
-	name := "position " + id + " detector"
+	name := alertName(id, settingsOf)
 	strategy, err := s.deps.State.GetStrategy(identity.WithTenant(ctx, found.market.tenant), &projectorv1.GetStrategyRequest{
 		StrategyId: found.position.GetStrategyId(),
 	})
@@ -266,6 +269,15 @@ func (s *Scout) pause(ctx context.Context, failures int) error {
 	}
 	return clock.Sleep(ctx, s.clock, delay)
 }
+
+// What of a position a fault can hinder.
+const (
+	settingsOf = "detector"
+	signalOf   = "signal"
+	expiryOf   = "expiry"
+)
+
+func alertName(positionID, hindered string) string { return "position " + positionID + " " + hindered }
 
 // report alerts of a fault that is being retried, and logs it once.
 func (s *Scout) report(ctx context.Context, tenant uuid.UUID, name, doing string, err error) {

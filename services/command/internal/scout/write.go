@@ -22,7 +22,7 @@ const detectedStep = "signal_detected"
 
 // write has a signal in the log, unless its position does not wait for one any more.
 func (f *feed) write(ctx context.Context, w *watched, found detector.Found) error {
-	return f.persist(ctx, "position "+w.positionID+" signal", func(ctx context.Context) (*eventlogv1.AppendRequest, error) {
+	return f.persist(ctx, alertName(w.positionID, signalOf), func(ctx context.Context) (*eventlogv1.AppendRequest, error) {
 		signalID := derive(w.positionID, found.Open, "signal").String()
 		position, before, err := f.idle(ctx, w, signalID)
 		if position == nil || err != nil {
@@ -37,7 +37,7 @@ func (f *feed) giveUp(ctx context.Context, w *watched, now time.Time) error {
 	if w.settings.ArmedFor == 0 || !now.After(w.armedAt.Add(w.settings.ArmedFor)) {
 		return nil
 	}
-	return f.persist(ctx, "position "+w.positionID+" expiry", func(ctx context.Context) (*eventlogv1.AppendRequest, error) {
+	return f.persist(ctx, alertName(w.positionID, expiryOf), func(ctx context.Context) (*eventlogv1.AppendRequest, error) {
 		position, _, err := f.idle(ctx, w, "")
 		if position == nil || err != nil {
 			return nil, err
