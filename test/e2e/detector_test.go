@@ -97,6 +97,9 @@ func TestACrossOfAveragesOpensAPositionInOneRun(t *testing.T) {
 	run := u.query(&eventlogv1.EventFilter{WorkflowId: detected.GetWorkflowId()})
 	found := types(run)
 	require.Equal(t, []string{"SIGNAL_DETECTED", "TECHNICAL_STOP_ANALYZED", "DECISION_PROPOSED", "RISK_CHECK_PASSED", "SIGNAL_ACCEPTED", "INTENT_CREATED"}, found[:6])
+	for _, e := range run {
+		require.Equal(t, eventv1.ActorType_ACTOR_TYPE_DAEMON, e.GetActorType(), "%s is nobody's command", e.GetEventType())
+	}
 	require.Contains(t, types(u.query(&eventlogv1.EventFilter{TraceId: detected.GetTraceId()})), "POSITION_OPENED", "the trace goes on from there")
 	stop := only(run, "TECHNICAL_STOP_ANALYZED")[0].GetPayload().GetTechnicalStopAnalyzed()
 	require.Equal(t, []string{"swing_low", "high", "1200"}, []string{stop.GetMethod(), stop.GetConfidence(), stop.GetDistance()})

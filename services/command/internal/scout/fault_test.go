@@ -113,11 +113,9 @@ func TestScout_forgets_what_is_not_there(t *testing.T) {
 	gone := b.Position(b.armed(t, long))
 	gone.PositionId = uuid.NewString()
 	watching.Look(t.Context(), b.Tenant, gone, 0, nil)
+	require.Eventually(t, func() bool { return len(watching.Prices(b.Tenant)) == 1 }, 10*time.Second, time.Millisecond)
 	b.path(crossing...)
-	require.Eventually(t, func() bool {
-		prices := watching.Prices(b.Tenant)
-		return len(prices) == 1 && prices[0].GetSequence() == 8
-	}, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(watching.Prices(b.Tenant)) == 0 }, 10*time.Second, time.Millisecond)
 	require.Empty(t, b.of("SIGNAL_DETECTED"))
 	require.Empty(t, b.alerts.List(b.Tenant))
 }
@@ -142,6 +140,26 @@ func TestScout_tells_of_settings_that_it_cannot_read(t *testing.T) {
 	require.NoError(t, err)
 	b.look(t, watching, id)
 	require.Empty(t, b.alerts.List(b.Tenant), "nothing is wanted of it any more")
+}
+
+// A market in which no position waits any more is not followed, and is followed again for the next one.
+func TestScout_follows_a_market_as_long_as_somebody_waits(t *testing.T) {
+	t.Parallel()
+	b := setup(t, "ma_cross", nil)
+	watching := b.alone(t, &shaky{World: b.World}, scout.Config{})
+	for range 3 {
+		position := b.armed(t, long)
+		b.look(t, watching, position)
+		require.Eventually(t, func() bool {
+			prices := watching.Prices(b.Tenant)
+			return len(prices) == 1 && prices[0].GetSequence() > 0 || b.Tick("95000") == 0
+		}, 10*time.Second, time.Millisecond)
+		_, err := b.DisarmPosition(b.call(t), &commandv1.DisarmPositionRequest{PositionId: position})
+		require.NoError(t, err)
+		b.look(t, watching, position)
+		require.Empty(t, watching.Prices(b.Tenant))
+	}
+	require.Empty(t, b.alerts.List(b.Tenant))
 }
 
 // One market more than may be followed is told of.

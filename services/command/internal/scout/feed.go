@@ -28,8 +28,8 @@ type watched struct {
 	shown bool
 }
 
-// feed follows one market, for all positions that are armed in it. Once begun it goes on: a market is soon traded again,
-// and its candles are then there.
+// feed follows one market, for all positions that are armed in it, as long as there are any: streams of prices are few, and
+// the stop monitor needs them more.
 type feed struct {
 	*Scout
 	market market
@@ -78,19 +78,46 @@ func (f *feed) add(w *watched) {
 	}
 }
 
-// forget ends watching for a position.
+// forget ends watching for a position. A feed that watches for none any more ends its stream.
 func (f *feed) forget(positionID string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.watched, positionID)
+	if len(f.watched) > 0 {
+		return
+	}
+	select {
+	case f.again <- struct{}{}:
+	default:
+	}
 }
 
-// errAgain ends a stream that is to begin again, farther back.
-var errAgain = errors.New("another interval is wanted")
+// retire ends a feed that watches for no position: the next one begins another feed.
+func (f *feed) retire() bool {
+	f.Scout.mu.Lock()
+	defer f.Scout.mu.Unlock()
+	if f.watching() {
+		return false
+	}
+	delete(f.feeds, f.market)
+	f.deps.Alerts.Clear(f.market.tenant, f.name)
+	return true
+}
 
-// run streams prices until the context ends; a broken stream is taken up where it ended.
+// watching says whether there is a position to watch for.
+func (f *feed) watching() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.watched) > 0
+}
+
+// errAgain ends a stream that is to begin again, farther back, or that nobody needs any more.
+var errAgain = errors.New("other intervals are wanted")
+
+// run streams prices while there is a position to watch for, until the context ends; a broken stream is taken up where it
+// ended.
 func (f *feed) run(ctx context.Context) {
-	for failures := 0; ctx.Err() == nil; {
+	for failures := 0; ctx.Err() == nil && !f.retire(); {
 		before := f.last
 		err := f.follow(ctx)
 		switch {

@@ -251,7 +251,7 @@ func (s *Scout) Prices(tenant uuid.UUID) []*commandv1.PriceProgress {
 	defer s.mu.Unlock()
 	var list []*commandv1.PriceProgress
 	for key, known := range s.feeds {
-		if key.tenant == tenant {
+		if key.tenant == tenant && known.watching() {
 			list = append(list, known.progress.Load())
 		}
 	}

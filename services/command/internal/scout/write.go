@@ -37,12 +37,13 @@ func (f *feed) giveUp(ctx context.Context, w *watched, now time.Time) error {
 	if w.settings.ArmedFor == 0 || !now.After(w.armedAt.Add(w.settings.ArmedFor)) {
 		return nil
 	}
-	return f.persist(ctx, alertName(w.positionID, expiryOf), func(ctx context.Context) (*eventlogv1.AppendRequest, error) {
+	asked := false
+	err := f.persist(ctx, alertName(w.positionID, expiryOf), func(ctx context.Context) (*eventlogv1.AppendRequest, error) {
 		position, _, err := f.idle(ctx, w, "")
 		if position == nil || err != nil {
 			return nil, err
 		}
-		f.forget(w.positionID)
+		asked = true
 		at := timestamppb.New(w.armedAt.Add(w.settings.ArmedFor))
 		request := step(position, w.armedAt, "expired")
 		request.Streams[0].Events = []*eventlogv1.NewEvent{{OccurredAt: at, Payload: event.Wrap(&eventv1.PositionDisarmed{
@@ -50,6 +51,10 @@ func (f *feed) giveUp(ctx context.Context, w *watched, now time.Time) error {
 		})}}
 		return request, nil
 	})
+	if err == nil && asked {
+		f.forget(w.positionID)
+	}
+	return err
 }
 
 // persist has what a request says in the log; one that is nil has nothing to say any more. It tries until that is settled;
