@@ -21,6 +21,8 @@ var fieldHelps = map[string]string{
 	"capital_base":           "what the monthly budget is taken from, quote",
 	"causation_id":           "events caused by this event (ULID)",
 	"command_id":             "events of this command",
+	"completed":              "only those that have ended; =false: only those of which discrepancies alone are known",
+	"connected":              "only those up; =false: only those down",
 	"daily_loss_limit":       "most loss a day (UTC), quote",
 	"descendants":            "with --command-id: also all that follows from it by causation",
 	"deposit_id":             "makes the deposit distinct: the same id again does nothing (default: a new one)",

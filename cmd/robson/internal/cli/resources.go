@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"slices"
+
 	"google.golang.org/protobuf/proto"
 
 	"github.com/robson/robson/cmd/robson/internal/screen"
@@ -38,7 +40,7 @@ func (r resource) rowsText() string {
 
 // resources are what the projector serves, in the order of the help text.
 func resources() []resource {
-	return append(tradeResources(), accountResources()...)
+	return slices.Concat(tradeResources(), accountResources(), observedResources())
 }
 
 // tradeResources are the rows of positions and of what belongs to one.

@@ -117,7 +117,8 @@ func newMessage(t *testing.T, d protoreflect.MessageDescriptor) proto.Message {
 		&projectorv1.ListPositionsRequest{}, &projectorv1.ListOrdersRequest{}, &projectorv1.ListIntentsRequest{},
 		&projectorv1.ListDecisionsRequest{}, &projectorv1.ListSignalsRequest{}, &projectorv1.ListFillsRequest{},
 		&projectorv1.ListDiscrepanciesRequest{}, &projectorv1.ListBalancesRequest{}, &projectorv1.ListRiskStatesRequest{},
-		&projectorv1.ListPnLPeriodsRequest{}, &projectorv1.ListMarginLoansRequest{},
+		&projectorv1.ListPnLPeriodsRequest{}, &projectorv1.ListMarginLoansRequest{}, &projectorv1.ListConnectorStatesRequest{},
+		&projectorv1.ListMarginStatesRequest{}, &projectorv1.ListReconciliationRunsRequest{}, &projectorv1.ListReplayRunsRequest{}, &projectorv1.ListSnapshotsRequest{},
 	} {
 		if message.ProtoReflect().Descriptor() == d {
 			return message
@@ -192,7 +193,7 @@ func TestState_Get(t *testing.T) {
 func TestState_List(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	require.Len(t, rpcs("List"), 13)
+	require.Len(t, rpcs("List"), 18)
 	for _, m := range rpcs("List") {
 		t.Run(string(m.Name()), func(t *testing.T) {
 			t.Parallel()
@@ -220,7 +221,7 @@ func (b *bundle) requireFilter(t *testing.T, m protoreflect.MethodDescriptor, fd
 	t.Helper()
 	name := fd.Name()
 	if fd.IsList() {
-		name = map[protoreflect.Name]protoreflect.Name{"states": "state", "statuses": "status"}[name]
+		name = map[protoreflect.Name]protoreflect.Name{"states": "state", "statuses": "status", "scopes": "scope"}[name]
 	}
 	column := all[0].ProtoReflect().Descriptor().Fields().ByName(name)
 	require.NotNil(t, column, "%s is no column", fd.Name())

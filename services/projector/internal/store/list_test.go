@@ -40,6 +40,11 @@ var lists = []struct {
 	{store.RiskStates, projection.TableRisk, false, []string{"account_id", "strategy_id"}},
 	{store.PnLPeriods, projection.TablePnLPeriods, true, []string{"period", "account_id", "strategy_id"}},
 	{store.MarginLoans, projection.TableMarginLoans, false, []string{"account_id", "symbol", "asset"}},
+	{store.Connectors, projection.TableConnector, false, []string{"account_id", "channel"}},
+	{store.MarginStates, projection.TableMarginState, false, []string{"account_id", "symbol"}},
+	{store.Runs, projection.TableReconciliations, true, []string{"last_position", "run_id"}},
+	{store.Replays, projection.TableReplays, true, []string{"last_position", "run_id"}},
+	{store.Snapshots, projection.TableSnapshots, false, []string{"scope", "scope_id"}},
 }
 
 // TestStore_List pages through each list in pages of any size: every row once, in the promised order.

@@ -31,6 +31,11 @@ var (
 	RiskStates    = ascending(projection.TableRisk, "account_id", "strategy_id")
 	PnLPeriods    = descending(projection.TablePnLPeriods, "period", "account_id", "strategy_id")
 	MarginLoans   = ascending(projection.TableMarginLoans, "account_id", "symbol", "asset")
+	Connectors    = ascending(projection.TableConnector, "account_id", "channel")
+	MarginStates  = ascending(projection.TableMarginState, "account_id", "symbol")
+	Runs          = newestChange(projection.TableReconciliations, "run_id")
+	Replays       = newestChange(projection.TableReplays, "run_id")
+	Snapshots     = ascending(projection.TableSnapshots, "scope", "scope_id")
 
 	// Those of the decision view.
 	openPositions = ascending(projection.TablePositions, "position_id")

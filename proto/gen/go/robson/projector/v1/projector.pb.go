@@ -10,6 +10,7 @@ package projectorv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	v1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	_ "github.com/robson/robson/proto/gen/go/robson/options/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -3059,6 +3060,735 @@ func (x *ListMarginLoansResponse) GetAsOf() int64 {
 	return 0
 }
 
+type ListConnectorStatesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only of this account.
+	AccountId string `protobuf:"bytes,1,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
+	// Only lines that are up (true) or down (false).
+	Connected *bool `protobuf:"varint,2,opt,name=connected,proto3,oneof" json:"connected,omitempty"`
+	// At most so many; 0: 100.
+	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// From the page before; empty for the first. The other conditions must be the same.
+	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// The answer must hold at least up to this position; the call waits for it, up to its deadline.
+	MinPosition   int64 `protobuf:"varint,5,opt,name=min_position,json=minPosition,proto3" json:"min_position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListConnectorStatesRequest) Reset() {
+	*x = ListConnectorStatesRequest{}
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListConnectorStatesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListConnectorStatesRequest) ProtoMessage() {}
+
+func (x *ListConnectorStatesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListConnectorStatesRequest.ProtoReflect.Descriptor instead.
+func (*ListConnectorStatesRequest) Descriptor() ([]byte, []int) {
+	return file_robson_projector_v1_projector_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *ListConnectorStatesRequest) GetAccountId() string {
+	if x != nil {
+		return x.AccountId
+	}
+	return ""
+}
+
+func (x *ListConnectorStatesRequest) GetConnected() bool {
+	if x != nil && x.Connected != nil {
+		return *x.Connected
+	}
+	return false
+}
+
+func (x *ListConnectorStatesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListConnectorStatesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListConnectorStatesRequest) GetMinPosition() int64 {
+	if x != nil {
+		return x.MinPosition
+	}
+	return 0
+}
+
+type ListConnectorStatesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The rows.
+	ConnectorStates []*ConnectorState `protobuf:"bytes,1,rep,name=connector_states,json=connectorStates,proto3" json:"connector_states,omitempty"`
+	// For the next page; empty when there is none.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// The position the answer is true at.
+	AsOf          int64 `protobuf:"varint,3,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListConnectorStatesResponse) Reset() {
+	*x = ListConnectorStatesResponse{}
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListConnectorStatesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListConnectorStatesResponse) ProtoMessage() {}
+
+func (x *ListConnectorStatesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListConnectorStatesResponse.ProtoReflect.Descriptor instead.
+func (*ListConnectorStatesResponse) Descriptor() ([]byte, []int) {
+	return file_robson_projector_v1_projector_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *ListConnectorStatesResponse) GetConnectorStates() []*ConnectorState {
+	if x != nil {
+		return x.ConnectorStates
+	}
+	return nil
+}
+
+func (x *ListConnectorStatesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListConnectorStatesResponse) GetAsOf() int64 {
+	if x != nil {
+		return x.AsOf
+	}
+	return 0
+}
+
+type ListMarginStatesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only of this account.
+	AccountId string `protobuf:"bytes,1,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
+	// Only of this symbol.
+	Symbol string `protobuf:"bytes,2,opt,name=symbol,proto3" json:"symbol,omitempty"`
+	// Only in one of these statuses; none: in any.
+	Statuses []v1.MarginStatus `protobuf:"varint,3,rep,packed,name=statuses,proto3,enum=robson.event.v1.MarginStatus" json:"statuses,omitempty"`
+	// At most so many; 0: 100.
+	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// From the page before; empty for the first. The other conditions must be the same.
+	PageToken string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// The answer must hold at least up to this position; the call waits for it, up to its deadline.
+	MinPosition   int64 `protobuf:"varint,6,opt,name=min_position,json=minPosition,proto3" json:"min_position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMarginStatesRequest) Reset() {
+	*x = ListMarginStatesRequest{}
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMarginStatesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMarginStatesRequest) ProtoMessage() {}
+
+func (x *ListMarginStatesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMarginStatesRequest.ProtoReflect.Descriptor instead.
+func (*ListMarginStatesRequest) Descriptor() ([]byte, []int) {
+	return file_robson_projector_v1_projector_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *ListMarginStatesRequest) GetAccountId() string {
+	if x != nil {
+		return x.AccountId
+	}
+	return ""
+}
+
+func (x *ListMarginStatesRequest) GetSymbol() string {
+	if x != nil {
+		return x.Symbol
+	}
+	return ""
+}
+
+func (x *ListMarginStatesRequest) GetStatuses() []v1.MarginStatus {
+	if x != nil {
+		return x.Statuses
+	}
+	return nil
+}
+
+func (x *ListMarginStatesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListMarginStatesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListMarginStatesRequest) GetMinPosition() int64 {
+	if x != nil {
+		return x.MinPosition
+	}
+	return 0
+}
+
+type ListMarginStatesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The rows.
+	MarginStates []*MarginState `protobuf:"bytes,1,rep,name=margin_states,json=marginStates,proto3" json:"margin_states,omitempty"`
+	// For the next page; empty when there is none.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// The position the answer is true at.
+	AsOf          int64 `protobuf:"varint,3,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMarginStatesResponse) Reset() {
+	*x = ListMarginStatesResponse{}
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMarginStatesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMarginStatesResponse) ProtoMessage() {}
+
+func (x *ListMarginStatesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMarginStatesResponse.ProtoReflect.Descriptor instead.
+func (*ListMarginStatesResponse) Descriptor() ([]byte, []int) {
+	return file_robson_projector_v1_projector_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *ListMarginStatesResponse) GetMarginStates() []*MarginState {
+	if x != nil {
+		return x.MarginStates
+	}
+	return nil
+}
+
+func (x *ListMarginStatesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListMarginStatesResponse) GetAsOf() int64 {
+	if x != nil {
+		return x.AsOf
+	}
+	return 0
+}
+
+type ListReconciliationRunsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only of this account.
+	AccountId string `protobuf:"bytes,1,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
+	// Only this run.
+	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// Only runs that have ended (true), or of which only discrepancies are known (false).
+	Completed *bool `protobuf:"varint,3,opt,name=completed,proto3,oneof" json:"completed,omitempty"`
+	// At most so many; 0: 100.
+	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// From the page before; empty for the first. The other conditions must be the same.
+	PageToken string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// The answer must hold at least up to this position; the call waits for it, up to its deadline.
+	MinPosition   int64 `protobuf:"varint,6,opt,name=min_position,json=minPosition,proto3" json:"min_position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListReconciliationRunsRequest) Reset() {
+	*x = ListReconciliationRunsRequest{}
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListReconciliationRunsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListReconciliationRunsRequest) ProtoMessage() {}
+
+func (x *ListReconciliationRunsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListReconciliationRunsRequest.ProtoReflect.Descriptor instead.
+func (*ListReconciliationRunsRequest) Descriptor() ([]byte, []int) {
+	return file_robson_projector_v1_projector_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *ListReconciliationRunsRequest) GetAccountId() string {
+	if x != nil {
+		return x.AccountId
+	}
+	return ""
+}
+
+func (x *ListReconciliationRunsRequest) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *ListReconciliationRunsRequest) GetCompleted() bool {
+	if x != nil && x.Completed != nil {
+		return *x.Completed
+	}
+	return false
+}
+
+func (x *ListReconciliationRunsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListReconciliationRunsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListReconciliationRunsRequest) GetMinPosition() int64 {
+	if x != nil {
+		return x.MinPosition
+	}
+	return 0
+}
+
+type ListReconciliationRunsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The rows.
+	ReconciliationRuns []*ReconciliationRun `protobuf:"bytes,1,rep,name=reconciliation_runs,json=reconciliationRuns,proto3" json:"reconciliation_runs,omitempty"`
+	// For the next page; empty when there is none.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// The position the answer is true at.
+	AsOf          int64 `protobuf:"varint,3,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListReconciliationRunsResponse) Reset() {
+	*x = ListReconciliationRunsResponse{}
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListReconciliationRunsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListReconciliationRunsResponse) ProtoMessage() {}
+
+func (x *ListReconciliationRunsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListReconciliationRunsResponse.ProtoReflect.Descriptor instead.
+func (*ListReconciliationRunsResponse) Descriptor() ([]byte, []int) {
+	return file_robson_projector_v1_projector_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *ListReconciliationRunsResponse) GetReconciliationRuns() []*ReconciliationRun {
+	if x != nil {
+		return x.ReconciliationRuns
+	}
+	return nil
+}
+
+func (x *ListReconciliationRunsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListReconciliationRunsResponse) GetAsOf() int64 {
+	if x != nil {
+		return x.AsOf
+	}
+	return 0
+}
+
+type ListReplayRunsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only this run.
+	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// At most so many; 0: 100.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// From the page before; empty for the first. The other conditions must be the same.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// The answer must hold at least up to this position; the call waits for it, up to its deadline.
+	MinPosition   int64 `protobuf:"varint,4,opt,name=min_position,json=minPosition,proto3" json:"min_position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListReplayRunsRequest) Reset() {
+	*x = ListReplayRunsRequest{}
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListReplayRunsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListReplayRunsRequest) ProtoMessage() {}
+
+func (x *ListReplayRunsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListReplayRunsRequest.ProtoReflect.Descriptor instead.
+func (*ListReplayRunsRequest) Descriptor() ([]byte, []int) {
+	return file_robson_projector_v1_projector_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *ListReplayRunsRequest) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *ListReplayRunsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListReplayRunsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListReplayRunsRequest) GetMinPosition() int64 {
+	if x != nil {
+		return x.MinPosition
+	}
+	return 0
+}
+
+type ListReplayRunsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The rows.
+	ReplayRuns []*ReplayRun `protobuf:"bytes,1,rep,name=replay_runs,json=replayRuns,proto3" json:"replay_runs,omitempty"`
+	// For the next page; empty when there is none.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// The position the answer is true at.
+	AsOf          int64 `protobuf:"varint,3,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListReplayRunsResponse) Reset() {
+	*x = ListReplayRunsResponse{}
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListReplayRunsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListReplayRunsResponse) ProtoMessage() {}
+
+func (x *ListReplayRunsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListReplayRunsResponse.ProtoReflect.Descriptor instead.
+func (*ListReplayRunsResponse) Descriptor() ([]byte, []int) {
+	return file_robson_projector_v1_projector_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *ListReplayRunsResponse) GetReplayRuns() []*ReplayRun {
+	if x != nil {
+		return x.ReplayRuns
+	}
+	return nil
+}
+
+func (x *ListReplayRunsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListReplayRunsResponse) GetAsOf() int64 {
+	if x != nil {
+		return x.AsOf
+	}
+	return 0
+}
+
+type ListSnapshotsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only of one of these scopes; none: of any.
+	Scopes []v1.SnapshotScope `protobuf:"varint,1,rep,packed,name=scopes,proto3,enum=robson.event.v1.SnapshotScope" json:"scopes,omitempty"`
+	// Only of this account, strategy or position.
+	ScopeId string `protobuf:"bytes,2,opt,name=scope_id,json=scopeId,proto3" json:"scope_id,omitempty"`
+	// At most so many; 0: 100.
+	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// From the page before; empty for the first. The other conditions must be the same.
+	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// The answer must hold at least up to this position; the call waits for it, up to its deadline.
+	MinPosition   int64 `protobuf:"varint,5,opt,name=min_position,json=minPosition,proto3" json:"min_position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSnapshotsRequest) Reset() {
+	*x = ListSnapshotsRequest{}
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSnapshotsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSnapshotsRequest) ProtoMessage() {}
+
+func (x *ListSnapshotsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSnapshotsRequest.ProtoReflect.Descriptor instead.
+func (*ListSnapshotsRequest) Descriptor() ([]byte, []int) {
+	return file_robson_projector_v1_projector_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *ListSnapshotsRequest) GetScopes() []v1.SnapshotScope {
+	if x != nil {
+		return x.Scopes
+	}
+	return nil
+}
+
+func (x *ListSnapshotsRequest) GetScopeId() string {
+	if x != nil {
+		return x.ScopeId
+	}
+	return ""
+}
+
+func (x *ListSnapshotsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListSnapshotsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListSnapshotsRequest) GetMinPosition() int64 {
+	if x != nil {
+		return x.MinPosition
+	}
+	return 0
+}
+
+type ListSnapshotsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The rows.
+	Snapshots []*Snapshot `protobuf:"bytes,1,rep,name=snapshots,proto3" json:"snapshots,omitempty"`
+	// For the next page; empty when there is none.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// The position the answer is true at.
+	AsOf          int64 `protobuf:"varint,3,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSnapshotsResponse) Reset() {
+	*x = ListSnapshotsResponse{}
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSnapshotsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSnapshotsResponse) ProtoMessage() {}
+
+func (x *ListSnapshotsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSnapshotsResponse.ProtoReflect.Descriptor instead.
+func (*ListSnapshotsResponse) Descriptor() ([]byte, []int) {
+	return file_robson_projector_v1_projector_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *ListSnapshotsResponse) GetSnapshots() []*Snapshot {
+	if x != nil {
+		return x.Snapshots
+	}
+	return nil
+}
+
+func (x *ListSnapshotsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListSnapshotsResponse) GetAsOf() int64 {
+	if x != nil {
+		return x.AsOf
+	}
+	return 0
+}
+
 type GetDecisionViewRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The account the decision is about.
@@ -3077,7 +3807,7 @@ type GetDecisionViewRequest struct {
 
 func (x *GetDecisionViewRequest) Reset() {
 	*x = GetDecisionViewRequest{}
-	mi := &file_robson_projector_v1_projector_proto_msgTypes[46]
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3089,7 +3819,7 @@ func (x *GetDecisionViewRequest) String() string {
 func (*GetDecisionViewRequest) ProtoMessage() {}
 
 func (x *GetDecisionViewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_projector_v1_projector_proto_msgTypes[46]
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3102,7 +3832,7 @@ func (x *GetDecisionViewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDecisionViewRequest.ProtoReflect.Descriptor instead.
 func (*GetDecisionViewRequest) Descriptor() ([]byte, []int) {
-	return file_robson_projector_v1_projector_proto_rawDescGZIP(), []int{46}
+	return file_robson_projector_v1_projector_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *GetDecisionViewRequest) GetAccountId() string {
@@ -3170,7 +3900,7 @@ type GetDecisionViewResponse struct {
 
 func (x *GetDecisionViewResponse) Reset() {
 	*x = GetDecisionViewResponse{}
-	mi := &file_robson_projector_v1_projector_proto_msgTypes[47]
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3182,7 +3912,7 @@ func (x *GetDecisionViewResponse) String() string {
 func (*GetDecisionViewResponse) ProtoMessage() {}
 
 func (x *GetDecisionViewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_projector_v1_projector_proto_msgTypes[47]
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3195,7 +3925,7 @@ func (x *GetDecisionViewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDecisionViewResponse.ProtoReflect.Descriptor instead.
 func (*GetDecisionViewResponse) Descriptor() ([]byte, []int) {
-	return file_robson_projector_v1_projector_proto_rawDescGZIP(), []int{47}
+	return file_robson_projector_v1_projector_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *GetDecisionViewResponse) GetAsOf() int64 {
@@ -3287,7 +4017,7 @@ type ExportStateRequest struct {
 
 func (x *ExportStateRequest) Reset() {
 	*x = ExportStateRequest{}
-	mi := &file_robson_projector_v1_projector_proto_msgTypes[48]
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3299,7 +4029,7 @@ func (x *ExportStateRequest) String() string {
 func (*ExportStateRequest) ProtoMessage() {}
 
 func (x *ExportStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_projector_v1_projector_proto_msgTypes[48]
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3312,7 +4042,7 @@ func (x *ExportStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportStateRequest.ProtoReflect.Descriptor instead.
 func (*ExportStateRequest) Descriptor() ([]byte, []int) {
-	return file_robson_projector_v1_projector_proto_rawDescGZIP(), []int{48}
+	return file_robson_projector_v1_projector_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ExportStateRequest) GetTables() []string {
@@ -3342,7 +4072,7 @@ type ExportStateResponse struct {
 
 func (x *ExportStateResponse) Reset() {
 	*x = ExportStateResponse{}
-	mi := &file_robson_projector_v1_projector_proto_msgTypes[49]
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3354,7 +4084,7 @@ func (x *ExportStateResponse) String() string {
 func (*ExportStateResponse) ProtoMessage() {}
 
 func (x *ExportStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_projector_v1_projector_proto_msgTypes[49]
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3367,7 +4097,7 @@ func (x *ExportStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportStateResponse.ProtoReflect.Descriptor instead.
 func (*ExportStateResponse) Descriptor() ([]byte, []int) {
-	return file_robson_projector_v1_projector_proto_rawDescGZIP(), []int{49}
+	return file_robson_projector_v1_projector_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ExportStateResponse) GetMessage() isExportStateResponse_Message {
@@ -3426,7 +4156,7 @@ type ExportHeader struct {
 
 func (x *ExportHeader) Reset() {
 	*x = ExportHeader{}
-	mi := &file_robson_projector_v1_projector_proto_msgTypes[50]
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3438,7 +4168,7 @@ func (x *ExportHeader) String() string {
 func (*ExportHeader) ProtoMessage() {}
 
 func (x *ExportHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_projector_v1_projector_proto_msgTypes[50]
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3451,7 +4181,7 @@ func (x *ExportHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportHeader.ProtoReflect.Descriptor instead.
 func (*ExportHeader) Descriptor() ([]byte, []int) {
-	return file_robson_projector_v1_projector_proto_rawDescGZIP(), []int{50}
+	return file_robson_projector_v1_projector_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ExportHeader) GetPosition() int64 {
@@ -3483,7 +4213,7 @@ type ExportRow struct {
 
 func (x *ExportRow) Reset() {
 	*x = ExportRow{}
-	mi := &file_robson_projector_v1_projector_proto_msgTypes[51]
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3495,7 +4225,7 @@ func (x *ExportRow) String() string {
 func (*ExportRow) ProtoMessage() {}
 
 func (x *ExportRow) ProtoReflect() protoreflect.Message {
-	mi := &file_robson_projector_v1_projector_proto_msgTypes[51]
+	mi := &file_robson_projector_v1_projector_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3508,7 +4238,7 @@ func (x *ExportRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportRow.ProtoReflect.Descriptor instead.
 func (*ExportRow) Descriptor() ([]byte, []int) {
-	return file_robson_projector_v1_projector_proto_rawDescGZIP(), []int{51}
+	return file_robson_projector_v1_projector_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ExportRow) GetTable() string {
@@ -3536,7 +4266,7 @@ var File_robson_projector_v1_projector_proto protoreflect.FileDescriptor
 
 const file_robson_projector_v1_projector_proto_rawDesc = "" +
 	"\n" +
-	"#robson/projector/v1/projector.proto\x12\x13robson.projector.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1frobson/options/v1/options.proto\x1a\x1frobson/projector/v1/state.proto\">\n" +
+	"#robson/projector/v1/projector.proto\x12\x13robson.projector.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1crobson/event/v1/margin.proto\x1a#robson/event/v1/observability.proto\x1a\x1frobson/options/v1/options.proto\x1a\x1frobson/projector/v1/state.proto\">\n" +
 	"\x10GetTenantRequest\x12*\n" +
 	"\fmin_position\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\vminPosition\"]\n" +
 	"\x11GetTenantResponse\x123\n" +
@@ -3798,6 +4528,75 @@ const file_robson_projector_v1_projector_proto_rawDesc = "" +
 	"\x17ListMarginLoansResponse\x12B\n" +
 	"\fmargin_loans\x18\x01 \x03(\v2\x1f.robson.projector.v1.MarginLoanR\vmarginLoans\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x13\n" +
+	"\x05as_of\x18\x03 \x01(\x03R\x04asOf\"\xf7\x01\n" +
+	"\x1aListConnectorStatesRequest\x12*\n" +
+	"\n" +
+	"account_id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\taccountId\x12!\n" +
+	"\tconnected\x18\x02 \x01(\bH\x00R\tconnected\x88\x01\x01\x12'\n" +
+	"\tpage_size\x18\x03 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12*\n" +
+	"\fmin_position\x18\x05 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\vminPositionB\f\n" +
+	"\n" +
+	"_connected\"\xaa\x01\n" +
+	"\x1bListConnectorStatesResponse\x12N\n" +
+	"\x10connector_states\x18\x01 \x03(\v2#.robson.projector.v1.ConnectorStateR\x0fconnectorStates\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x13\n" +
+	"\x05as_of\x18\x03 \x01(\x03R\x04asOf\"\xc5\x02\n" +
+	"\x17ListMarginStatesRequest\x12*\n" +
+	"\n" +
+	"account_id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\taccountId\x122\n" +
+	"\x06symbol\x18\x02 \x01(\tB\x1a\xbaH\x17\xd8\x01\x01r\x122\x10^[A-Z0-9]{2,20}$R\x06symbol\x12L\n" +
+	"\bstatuses\x18\x03 \x03(\x0e2\x1d.robson.event.v1.MarginStatusB\x11\xbaH\x0e\x92\x01\v\x10d\"\a\x82\x01\x04\x10\x01 \x00R\bstatuses\x12'\n" +
+	"\tpage_size\x18\x04 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12*\n" +
+	"\fmin_position\x18\x06 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\vminPosition\"\x9e\x01\n" +
+	"\x18ListMarginStatesResponse\x12E\n" +
+	"\rmargin_states\x18\x01 \x03(\v2 .robson.projector.v1.MarginStateR\fmarginStates\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x13\n" +
+	"\x05as_of\x18\x03 \x01(\x03R\x04asOf\"\x9e\x02\n" +
+	"\x1dListReconciliationRunsRequest\x12*\n" +
+	"\n" +
+	"account_id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\taccountId\x12\"\n" +
+	"\x06run_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x05runId\x12!\n" +
+	"\tcompleted\x18\x03 \x01(\bH\x00R\tcompleted\x88\x01\x01\x12'\n" +
+	"\tpage_size\x18\x04 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12*\n" +
+	"\fmin_position\x18\x06 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\vminPositionB\f\n" +
+	"\n" +
+	"_completed\"\xb6\x01\n" +
+	"\x1eListReconciliationRunsResponse\x12W\n" +
+	"\x13reconciliation_runs\x18\x01 \x03(\v2&.robson.projector.v1.ReconciliationRunR\x12reconciliationRuns\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x13\n" +
+	"\x05as_of\x18\x03 \x01(\x03R\x04asOf\"\xb9\x01\n" +
+	"\x15ListReplayRunsRequest\x12\"\n" +
+	"\x06run_id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x05runId\x12'\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12*\n" +
+	"\fmin_position\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\vminPosition\"\x96\x01\n" +
+	"\x16ListReplayRunsResponse\x12?\n" +
+	"\vreplay_runs\x18\x01 \x03(\v2\x1e.robson.projector.v1.ReplayRunR\n" +
+	"replayRuns\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x13\n" +
+	"\x05as_of\x18\x03 \x01(\x03R\x04asOf\"\x87\x02\n" +
+	"\x14ListSnapshotsRequest\x12I\n" +
+	"\x06scopes\x18\x01 \x03(\x0e2\x1e.robson.event.v1.SnapshotScopeB\x11\xbaH\x0e\x92\x01\v\x10d\"\a\x82\x01\x04\x10\x01 \x00R\x06scopes\x12&\n" +
+	"\bscope_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\ascopeId\x12'\n" +
+	"\tpage_size\x18\x03 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12*\n" +
+	"\fmin_position\x18\x05 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\vminPosition\"\x91\x01\n" +
+	"\x15ListSnapshotsResponse\x12;\n" +
+	"\tsnapshots\x18\x01 \x03(\v2\x1d.robson.projector.v1.SnapshotR\tsnapshots\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x13\n" +
 	"\x05as_of\x18\x03 \x01(\x03R\x04asOf\"\xf5\x01\n" +
 	"\x16GetDecisionViewRequest\x12'\n" +
 	"\n" +
@@ -3834,7 +4633,7 @@ const file_robson_projector_v1_projector_proto_rawDesc = "" +
 	"\tExportRow\x12\x14\n" +
 	"\x05table\x18\x01 \x01(\tR\x05table\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x12\n" +
-	"\x04json\x18\x03 \x01(\fR\x04json2\xda\x1a\n" +
+	"\x04json\x18\x03 \x01(\fR\x04json2\xed \n" +
 	"\fStateService\x12\x83\x01\n" +
 	"\tGetTenant\x12%.robson.projector.v1.GetTenantRequest\x1a&.robson.projector.v1.GetTenantResponse\"'\xe2\xf9\x18 \b\x01\x12\acommand\x12\tconnector\x12\breplayer\x90\x02\x01\x12\x86\x01\n" +
 	"\n" +
@@ -3860,7 +4659,12 @@ const file_robson_projector_v1_projector_proto_rawDesc = "" +
 	"\fListBalances\x12(.robson.projector.v1.ListBalancesRequest\x1a).robson.projector.v1.ListBalancesResponse\"'\xe2\xf9\x18 \b\x01\x12\acommand\x12\tconnector\x12\breplayer\x90\x02\x01\x12\x92\x01\n" +
 	"\x0eListRiskStates\x12*.robson.projector.v1.ListRiskStatesRequest\x1a+.robson.projector.v1.ListRiskStatesResponse\"'\xe2\xf9\x18 \b\x01\x12\acommand\x12\tconnector\x12\breplayer\x90\x02\x01\x12\x92\x01\n" +
 	"\x0eListPnLPeriods\x12*.robson.projector.v1.ListPnLPeriodsRequest\x1a+.robson.projector.v1.ListPnLPeriodsResponse\"'\xe2\xf9\x18 \b\x01\x12\acommand\x12\tconnector\x12\breplayer\x90\x02\x01\x12\x95\x01\n" +
-	"\x0fListMarginLoans\x12+.robson.projector.v1.ListMarginLoansRequest\x1a,.robson.projector.v1.ListMarginLoansResponse\"'\xe2\xf9\x18 \b\x01\x12\acommand\x12\tconnector\x12\breplayer\x90\x02\x01\x12\x95\x01\n" +
+	"\x0fListMarginLoans\x12+.robson.projector.v1.ListMarginLoansRequest\x1a,.robson.projector.v1.ListMarginLoansResponse\"'\xe2\xf9\x18 \b\x01\x12\acommand\x12\tconnector\x12\breplayer\x90\x02\x01\x12\xa1\x01\n" +
+	"\x13ListConnectorStates\x12/.robson.projector.v1.ListConnectorStatesRequest\x1a0.robson.projector.v1.ListConnectorStatesResponse\"'\xe2\xf9\x18 \b\x01\x12\acommand\x12\tconnector\x12\breplayer\x90\x02\x01\x12\x98\x01\n" +
+	"\x10ListMarginStates\x12,.robson.projector.v1.ListMarginStatesRequest\x1a-.robson.projector.v1.ListMarginStatesResponse\"'\xe2\xf9\x18 \b\x01\x12\acommand\x12\tconnector\x12\breplayer\x90\x02\x01\x12\xaa\x01\n" +
+	"\x16ListReconciliationRuns\x122.robson.projector.v1.ListReconciliationRunsRequest\x1a3.robson.projector.v1.ListReconciliationRunsResponse\"'\xe2\xf9\x18 \b\x01\x12\acommand\x12\tconnector\x12\breplayer\x90\x02\x01\x12\x92\x01\n" +
+	"\x0eListReplayRuns\x12*.robson.projector.v1.ListReplayRunsRequest\x1a+.robson.projector.v1.ListReplayRunsResponse\"'\xe2\xf9\x18 \b\x01\x12\acommand\x12\tconnector\x12\breplayer\x90\x02\x01\x12\x8f\x01\n" +
+	"\rListSnapshots\x12).robson.projector.v1.ListSnapshotsRequest\x1a*.robson.projector.v1.ListSnapshotsResponse\"'\xe2\xf9\x18 \b\x01\x12\acommand\x12\tconnector\x12\breplayer\x90\x02\x01\x12\x95\x01\n" +
 	"\x0fGetDecisionView\x12+.robson.projector.v1.GetDecisionViewRequest\x1a,.robson.projector.v1.GetDecisionViewResponse\"'\xe2\xf9\x18 \b\x01\x12\acommand\x12\tconnector\x12\breplayer\x90\x02\x012\x92\x01\n" +
 	"\fAuditService\x12\x81\x01\n" +
 	"\vExportState\x12'.robson.projector.v1.ExportStateRequest\x1a(.robson.projector.v1.ExportStateResponse\"\x1d\xe2\xf9\x18\x19\b\x04\x12\breplayer\x12\vsnapshotter0\x01BGZEgithub.com/robson/robson/proto/gen/go/robson/projector/v1;projectorv1b\x06proto3"
@@ -3877,178 +4681,212 @@ func file_robson_projector_v1_projector_proto_rawDescGZIP() []byte {
 	return file_robson_projector_v1_projector_proto_rawDescData
 }
 
-var file_robson_projector_v1_projector_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
+var file_robson_projector_v1_projector_proto_msgTypes = make([]protoimpl.MessageInfo, 62)
 var file_robson_projector_v1_projector_proto_goTypes = []any{
-	(*GetTenantRequest)(nil),          // 0: robson.projector.v1.GetTenantRequest
-	(*GetTenantResponse)(nil),         // 1: robson.projector.v1.GetTenantResponse
-	(*GetAccountRequest)(nil),         // 2: robson.projector.v1.GetAccountRequest
-	(*GetAccountResponse)(nil),        // 3: robson.projector.v1.GetAccountResponse
-	(*ListAccountsRequest)(nil),       // 4: robson.projector.v1.ListAccountsRequest
-	(*ListAccountsResponse)(nil),      // 5: robson.projector.v1.ListAccountsResponse
-	(*GetStrategyRequest)(nil),        // 6: robson.projector.v1.GetStrategyRequest
-	(*GetStrategyResponse)(nil),       // 7: robson.projector.v1.GetStrategyResponse
-	(*ListStrategiesRequest)(nil),     // 8: robson.projector.v1.ListStrategiesRequest
-	(*ListStrategiesResponse)(nil),    // 9: robson.projector.v1.ListStrategiesResponse
-	(*GetPositionRequest)(nil),        // 10: robson.projector.v1.GetPositionRequest
-	(*GetPositionResponse)(nil),       // 11: robson.projector.v1.GetPositionResponse
-	(*ListPositionsRequest)(nil),      // 12: robson.projector.v1.ListPositionsRequest
-	(*ListPositionsResponse)(nil),     // 13: robson.projector.v1.ListPositionsResponse
-	(*GetOrderRequest)(nil),           // 14: robson.projector.v1.GetOrderRequest
-	(*GetOrderResponse)(nil),          // 15: robson.projector.v1.GetOrderResponse
-	(*ListOrdersRequest)(nil),         // 16: robson.projector.v1.ListOrdersRequest
-	(*ListOrdersResponse)(nil),        // 17: robson.projector.v1.ListOrdersResponse
-	(*GetIntentRequest)(nil),          // 18: robson.projector.v1.GetIntentRequest
-	(*GetIntentResponse)(nil),         // 19: robson.projector.v1.GetIntentResponse
-	(*ListIntentsRequest)(nil),        // 20: robson.projector.v1.ListIntentsRequest
-	(*ListIntentsResponse)(nil),       // 21: robson.projector.v1.ListIntentsResponse
-	(*GetDecisionRequest)(nil),        // 22: robson.projector.v1.GetDecisionRequest
-	(*GetDecisionResponse)(nil),       // 23: robson.projector.v1.GetDecisionResponse
-	(*ListDecisionsRequest)(nil),      // 24: robson.projector.v1.ListDecisionsRequest
-	(*ListDecisionsResponse)(nil),     // 25: robson.projector.v1.ListDecisionsResponse
-	(*GetSignalRequest)(nil),          // 26: robson.projector.v1.GetSignalRequest
-	(*GetSignalResponse)(nil),         // 27: robson.projector.v1.GetSignalResponse
-	(*ListSignalsRequest)(nil),        // 28: robson.projector.v1.ListSignalsRequest
-	(*ListSignalsResponse)(nil),       // 29: robson.projector.v1.ListSignalsResponse
-	(*GetFillRequest)(nil),            // 30: robson.projector.v1.GetFillRequest
-	(*GetFillResponse)(nil),           // 31: robson.projector.v1.GetFillResponse
-	(*ListFillsRequest)(nil),          // 32: robson.projector.v1.ListFillsRequest
-	(*ListFillsResponse)(nil),         // 33: robson.projector.v1.ListFillsResponse
-	(*GetDiscrepancyRequest)(nil),     // 34: robson.projector.v1.GetDiscrepancyRequest
-	(*GetDiscrepancyResponse)(nil),    // 35: robson.projector.v1.GetDiscrepancyResponse
-	(*ListDiscrepanciesRequest)(nil),  // 36: robson.projector.v1.ListDiscrepanciesRequest
-	(*ListDiscrepanciesResponse)(nil), // 37: robson.projector.v1.ListDiscrepanciesResponse
-	(*ListBalancesRequest)(nil),       // 38: robson.projector.v1.ListBalancesRequest
-	(*ListBalancesResponse)(nil),      // 39: robson.projector.v1.ListBalancesResponse
-	(*ListRiskStatesRequest)(nil),     // 40: robson.projector.v1.ListRiskStatesRequest
-	(*ListRiskStatesResponse)(nil),    // 41: robson.projector.v1.ListRiskStatesResponse
-	(*ListPnLPeriodsRequest)(nil),     // 42: robson.projector.v1.ListPnLPeriodsRequest
-	(*ListPnLPeriodsResponse)(nil),    // 43: robson.projector.v1.ListPnLPeriodsResponse
-	(*ListMarginLoansRequest)(nil),    // 44: robson.projector.v1.ListMarginLoansRequest
-	(*ListMarginLoansResponse)(nil),   // 45: robson.projector.v1.ListMarginLoansResponse
-	(*GetDecisionViewRequest)(nil),    // 46: robson.projector.v1.GetDecisionViewRequest
-	(*GetDecisionViewResponse)(nil),   // 47: robson.projector.v1.GetDecisionViewResponse
-	(*ExportStateRequest)(nil),        // 48: robson.projector.v1.ExportStateRequest
-	(*ExportStateResponse)(nil),       // 49: robson.projector.v1.ExportStateResponse
-	(*ExportHeader)(nil),              // 50: robson.projector.v1.ExportHeader
-	(*ExportRow)(nil),                 // 51: robson.projector.v1.ExportRow
-	(*Tenant)(nil),                    // 52: robson.projector.v1.Tenant
-	(*Account)(nil),                   // 53: robson.projector.v1.Account
-	(*Strategy)(nil),                  // 54: robson.projector.v1.Strategy
-	(*Position)(nil),                  // 55: robson.projector.v1.Position
-	(PositionState)(0),                // 56: robson.projector.v1.PositionState
-	(*Order)(nil),                     // 57: robson.projector.v1.Order
-	(OrderStatus)(0),                  // 58: robson.projector.v1.OrderStatus
-	(*Intent)(nil),                    // 59: robson.projector.v1.Intent
-	(IntentStatus)(0),                 // 60: robson.projector.v1.IntentStatus
-	(*Decision)(nil),                  // 61: robson.projector.v1.Decision
-	(DecisionStatus)(0),               // 62: robson.projector.v1.DecisionStatus
-	(*Signal)(nil),                    // 63: robson.projector.v1.Signal
-	(SignalStatus)(0),                 // 64: robson.projector.v1.SignalStatus
-	(*Fill)(nil),                      // 65: robson.projector.v1.Fill
-	(*Discrepancy)(nil),               // 66: robson.projector.v1.Discrepancy
-	(*Balance)(nil),                   // 67: robson.projector.v1.Balance
-	(*Risk)(nil),                      // 68: robson.projector.v1.Risk
-	(*PnLPeriod)(nil),                 // 69: robson.projector.v1.PnLPeriod
-	(*MarginLoan)(nil),                // 70: robson.projector.v1.MarginLoan
-	(*timestamppb.Timestamp)(nil),     // 71: google.protobuf.Timestamp
+	(*GetTenantRequest)(nil),               // 0: robson.projector.v1.GetTenantRequest
+	(*GetTenantResponse)(nil),              // 1: robson.projector.v1.GetTenantResponse
+	(*GetAccountRequest)(nil),              // 2: robson.projector.v1.GetAccountRequest
+	(*GetAccountResponse)(nil),             // 3: robson.projector.v1.GetAccountResponse
+	(*ListAccountsRequest)(nil),            // 4: robson.projector.v1.ListAccountsRequest
+	(*ListAccountsResponse)(nil),           // 5: robson.projector.v1.ListAccountsResponse
+	(*GetStrategyRequest)(nil),             // 6: robson.projector.v1.GetStrategyRequest
+	(*GetStrategyResponse)(nil),            // 7: robson.projector.v1.GetStrategyResponse
+	(*ListStrategiesRequest)(nil),          // 8: robson.projector.v1.ListStrategiesRequest
+	(*ListStrategiesResponse)(nil),         // 9: robson.projector.v1.ListStrategiesResponse
+	(*GetPositionRequest)(nil),             // 10: robson.projector.v1.GetPositionRequest
+	(*GetPositionResponse)(nil),            // 11: robson.projector.v1.GetPositionResponse
+	(*ListPositionsRequest)(nil),           // 12: robson.projector.v1.ListPositionsRequest
+	(*ListPositionsResponse)(nil),          // 13: robson.projector.v1.ListPositionsResponse
+	(*GetOrderRequest)(nil),                // 14: robson.projector.v1.GetOrderRequest
+	(*GetOrderResponse)(nil),               // 15: robson.projector.v1.GetOrderResponse
+	(*ListOrdersRequest)(nil),              // 16: robson.projector.v1.ListOrdersRequest
+	(*ListOrdersResponse)(nil),             // 17: robson.projector.v1.ListOrdersResponse
+	(*GetIntentRequest)(nil),               // 18: robson.projector.v1.GetIntentRequest
+	(*GetIntentResponse)(nil),              // 19: robson.projector.v1.GetIntentResponse
+	(*ListIntentsRequest)(nil),             // 20: robson.projector.v1.ListIntentsRequest
+	(*ListIntentsResponse)(nil),            // 21: robson.projector.v1.ListIntentsResponse
+	(*GetDecisionRequest)(nil),             // 22: robson.projector.v1.GetDecisionRequest
+	(*GetDecisionResponse)(nil),            // 23: robson.projector.v1.GetDecisionResponse
+	(*ListDecisionsRequest)(nil),           // 24: robson.projector.v1.ListDecisionsRequest
+	(*ListDecisionsResponse)(nil),          // 25: robson.projector.v1.ListDecisionsResponse
+	(*GetSignalRequest)(nil),               // 26: robson.projector.v1.GetSignalRequest
+	(*GetSignalResponse)(nil),              // 27: robson.projector.v1.GetSignalResponse
+	(*ListSignalsRequest)(nil),             // 28: robson.projector.v1.ListSignalsRequest
+	(*ListSignalsResponse)(nil),            // 29: robson.projector.v1.ListSignalsResponse
+	(*GetFillRequest)(nil),                 // 30: robson.projector.v1.GetFillRequest
+	(*GetFillResponse)(nil),                // 31: robson.projector.v1.GetFillResponse
+	(*ListFillsRequest)(nil),               // 32: robson.projector.v1.ListFillsRequest
+	(*ListFillsResponse)(nil),              // 33: robson.projector.v1.ListFillsResponse
+	(*GetDiscrepancyRequest)(nil),          // 34: robson.projector.v1.GetDiscrepancyRequest
+	(*GetDiscrepancyResponse)(nil),         // 35: robson.projector.v1.GetDiscrepancyResponse
+	(*ListDiscrepanciesRequest)(nil),       // 36: robson.projector.v1.ListDiscrepanciesRequest
+	(*ListDiscrepanciesResponse)(nil),      // 37: robson.projector.v1.ListDiscrepanciesResponse
+	(*ListBalancesRequest)(nil),            // 38: robson.projector.v1.ListBalancesRequest
+	(*ListBalancesResponse)(nil),           // 39: robson.projector.v1.ListBalancesResponse
+	(*ListRiskStatesRequest)(nil),          // 40: robson.projector.v1.ListRiskStatesRequest
+	(*ListRiskStatesResponse)(nil),         // 41: robson.projector.v1.ListRiskStatesResponse
+	(*ListPnLPeriodsRequest)(nil),          // 42: robson.projector.v1.ListPnLPeriodsRequest
+	(*ListPnLPeriodsResponse)(nil),         // 43: robson.projector.v1.ListPnLPeriodsResponse
+	(*ListMarginLoansRequest)(nil),         // 44: robson.projector.v1.ListMarginLoansRequest
+	(*ListMarginLoansResponse)(nil),        // 45: robson.projector.v1.ListMarginLoansResponse
+	(*ListConnectorStatesRequest)(nil),     // 46: robson.projector.v1.ListConnectorStatesRequest
+	(*ListConnectorStatesResponse)(nil),    // 47: robson.projector.v1.ListConnectorStatesResponse
+	(*ListMarginStatesRequest)(nil),        // 48: robson.projector.v1.ListMarginStatesRequest
+	(*ListMarginStatesResponse)(nil),       // 49: robson.projector.v1.ListMarginStatesResponse
+	(*ListReconciliationRunsRequest)(nil),  // 50: robson.projector.v1.ListReconciliationRunsRequest
+	(*ListReconciliationRunsResponse)(nil), // 51: robson.projector.v1.ListReconciliationRunsResponse
+	(*ListReplayRunsRequest)(nil),          // 52: robson.projector.v1.ListReplayRunsRequest
+	(*ListReplayRunsResponse)(nil),         // 53: robson.projector.v1.ListReplayRunsResponse
+	(*ListSnapshotsRequest)(nil),           // 54: robson.projector.v1.ListSnapshotsRequest
+	(*ListSnapshotsResponse)(nil),          // 55: robson.projector.v1.ListSnapshotsResponse
+	(*GetDecisionViewRequest)(nil),         // 56: robson.projector.v1.GetDecisionViewRequest
+	(*GetDecisionViewResponse)(nil),        // 57: robson.projector.v1.GetDecisionViewResponse
+	(*ExportStateRequest)(nil),             // 58: robson.projector.v1.ExportStateRequest
+	(*ExportStateResponse)(nil),            // 59: robson.projector.v1.ExportStateResponse
+	(*ExportHeader)(nil),                   // 60: robson.projector.v1.ExportHeader
+	(*ExportRow)(nil),                      // 61: robson.projector.v1.ExportRow
+	(*Tenant)(nil),                         // 62: robson.projector.v1.Tenant
+	(*Account)(nil),                        // 63: robson.projector.v1.Account
+	(*Strategy)(nil),                       // 64: robson.projector.v1.Strategy
+	(*Position)(nil),                       // 65: robson.projector.v1.Position
+	(PositionState)(0),                     // 66: robson.projector.v1.PositionState
+	(*Order)(nil),                          // 67: robson.projector.v1.Order
+	(OrderStatus)(0),                       // 68: robson.projector.v1.OrderStatus
+	(*Intent)(nil),                         // 69: robson.projector.v1.Intent
+	(IntentStatus)(0),                      // 70: robson.projector.v1.IntentStatus
+	(*Decision)(nil),                       // 71: robson.projector.v1.Decision
+	(DecisionStatus)(0),                    // 72: robson.projector.v1.DecisionStatus
+	(*Signal)(nil),                         // 73: robson.projector.v1.Signal
+	(SignalStatus)(0),                      // 74: robson.projector.v1.SignalStatus
+	(*Fill)(nil),                           // 75: robson.projector.v1.Fill
+	(*Discrepancy)(nil),                    // 76: robson.projector.v1.Discrepancy
+	(*Balance)(nil),                        // 77: robson.projector.v1.Balance
+	(*Risk)(nil),                           // 78: robson.projector.v1.Risk
+	(*PnLPeriod)(nil),                      // 79: robson.projector.v1.PnLPeriod
+	(*MarginLoan)(nil),                     // 80: robson.projector.v1.MarginLoan
+	(*ConnectorState)(nil),                 // 81: robson.projector.v1.ConnectorState
+	(v1.MarginStatus)(0),                   // 82: robson.event.v1.MarginStatus
+	(*MarginState)(nil),                    // 83: robson.projector.v1.MarginState
+	(*ReconciliationRun)(nil),              // 84: robson.projector.v1.ReconciliationRun
+	(*ReplayRun)(nil),                      // 85: robson.projector.v1.ReplayRun
+	(v1.SnapshotScope)(0),                  // 86: robson.event.v1.SnapshotScope
+	(*Snapshot)(nil),                       // 87: robson.projector.v1.Snapshot
+	(*timestamppb.Timestamp)(nil),          // 88: google.protobuf.Timestamp
 }
 var file_robson_projector_v1_projector_proto_depIdxs = []int32{
-	52, // 0: robson.projector.v1.GetTenantResponse.tenant:type_name -> robson.projector.v1.Tenant
-	53, // 1: robson.projector.v1.GetAccountResponse.account:type_name -> robson.projector.v1.Account
-	53, // 2: robson.projector.v1.ListAccountsResponse.accounts:type_name -> robson.projector.v1.Account
-	54, // 3: robson.projector.v1.GetStrategyResponse.strategy:type_name -> robson.projector.v1.Strategy
-	54, // 4: robson.projector.v1.ListStrategiesResponse.strategies:type_name -> robson.projector.v1.Strategy
-	55, // 5: robson.projector.v1.GetPositionResponse.position:type_name -> robson.projector.v1.Position
-	56, // 6: robson.projector.v1.ListPositionsRequest.states:type_name -> robson.projector.v1.PositionState
-	55, // 7: robson.projector.v1.ListPositionsResponse.positions:type_name -> robson.projector.v1.Position
-	57, // 8: robson.projector.v1.GetOrderResponse.order:type_name -> robson.projector.v1.Order
-	58, // 9: robson.projector.v1.ListOrdersRequest.statuses:type_name -> robson.projector.v1.OrderStatus
-	57, // 10: robson.projector.v1.ListOrdersResponse.orders:type_name -> robson.projector.v1.Order
-	59, // 11: robson.projector.v1.GetIntentResponse.intent:type_name -> robson.projector.v1.Intent
-	60, // 12: robson.projector.v1.ListIntentsRequest.statuses:type_name -> robson.projector.v1.IntentStatus
-	59, // 13: robson.projector.v1.ListIntentsResponse.intents:type_name -> robson.projector.v1.Intent
-	61, // 14: robson.projector.v1.GetDecisionResponse.decision:type_name -> robson.projector.v1.Decision
-	62, // 15: robson.projector.v1.ListDecisionsRequest.statuses:type_name -> robson.projector.v1.DecisionStatus
-	61, // 16: robson.projector.v1.ListDecisionsResponse.decisions:type_name -> robson.projector.v1.Decision
-	63, // 17: robson.projector.v1.GetSignalResponse.signal:type_name -> robson.projector.v1.Signal
-	64, // 18: robson.projector.v1.ListSignalsRequest.statuses:type_name -> robson.projector.v1.SignalStatus
-	63, // 19: robson.projector.v1.ListSignalsResponse.signals:type_name -> robson.projector.v1.Signal
-	65, // 20: robson.projector.v1.GetFillResponse.fill:type_name -> robson.projector.v1.Fill
-	65, // 21: robson.projector.v1.ListFillsResponse.fills:type_name -> robson.projector.v1.Fill
-	66, // 22: robson.projector.v1.GetDiscrepancyResponse.discrepancy:type_name -> robson.projector.v1.Discrepancy
-	66, // 23: robson.projector.v1.ListDiscrepanciesResponse.discrepancies:type_name -> robson.projector.v1.Discrepancy
-	67, // 24: robson.projector.v1.ListBalancesResponse.balances:type_name -> robson.projector.v1.Balance
-	68, // 25: robson.projector.v1.ListRiskStatesResponse.risk_states:type_name -> robson.projector.v1.Risk
-	69, // 26: robson.projector.v1.ListPnLPeriodsResponse.periods:type_name -> robson.projector.v1.PnLPeriod
-	70, // 27: robson.projector.v1.ListMarginLoansResponse.margin_loans:type_name -> robson.projector.v1.MarginLoan
-	71, // 28: robson.projector.v1.GetDecisionViewRequest.at:type_name -> google.protobuf.Timestamp
-	53, // 29: robson.projector.v1.GetDecisionViewResponse.account:type_name -> robson.projector.v1.Account
-	68, // 30: robson.projector.v1.GetDecisionViewResponse.account_risk:type_name -> robson.projector.v1.Risk
-	54, // 31: robson.projector.v1.GetDecisionViewResponse.strategy:type_name -> robson.projector.v1.Strategy
-	68, // 32: robson.projector.v1.GetDecisionViewResponse.strategy_risk:type_name -> robson.projector.v1.Risk
-	55, // 33: robson.projector.v1.GetDecisionViewResponse.position:type_name -> robson.projector.v1.Position
-	57, // 34: robson.projector.v1.GetDecisionViewResponse.orders:type_name -> robson.projector.v1.Order
-	59, // 35: robson.projector.v1.GetDecisionViewResponse.intents:type_name -> robson.projector.v1.Intent
-	55, // 36: robson.projector.v1.GetDecisionViewResponse.open_positions:type_name -> robson.projector.v1.Position
-	67, // 37: robson.projector.v1.GetDecisionViewResponse.balances:type_name -> robson.projector.v1.Balance
-	69, // 38: robson.projector.v1.GetDecisionViewResponse.periods:type_name -> robson.projector.v1.PnLPeriod
-	50, // 39: robson.projector.v1.ExportStateResponse.header:type_name -> robson.projector.v1.ExportHeader
-	51, // 40: robson.projector.v1.ExportStateResponse.row:type_name -> robson.projector.v1.ExportRow
-	0,  // 41: robson.projector.v1.StateService.GetTenant:input_type -> robson.projector.v1.GetTenantRequest
-	2,  // 42: robson.projector.v1.StateService.GetAccount:input_type -> robson.projector.v1.GetAccountRequest
-	4,  // 43: robson.projector.v1.StateService.ListAccounts:input_type -> robson.projector.v1.ListAccountsRequest
-	6,  // 44: robson.projector.v1.StateService.GetStrategy:input_type -> robson.projector.v1.GetStrategyRequest
-	8,  // 45: robson.projector.v1.StateService.ListStrategies:input_type -> robson.projector.v1.ListStrategiesRequest
-	10, // 46: robson.projector.v1.StateService.GetPosition:input_type -> robson.projector.v1.GetPositionRequest
-	12, // 47: robson.projector.v1.StateService.ListPositions:input_type -> robson.projector.v1.ListPositionsRequest
-	14, // 48: robson.projector.v1.StateService.GetOrder:input_type -> robson.projector.v1.GetOrderRequest
-	16, // 49: robson.projector.v1.StateService.ListOrders:input_type -> robson.projector.v1.ListOrdersRequest
-	18, // 50: robson.projector.v1.StateService.GetIntent:input_type -> robson.projector.v1.GetIntentRequest
-	20, // 51: robson.projector.v1.StateService.ListIntents:input_type -> robson.projector.v1.ListIntentsRequest
-	22, // 52: robson.projector.v1.StateService.GetDecision:input_type -> robson.projector.v1.GetDecisionRequest
-	24, // 53: robson.projector.v1.StateService.ListDecisions:input_type -> robson.projector.v1.ListDecisionsRequest
-	26, // 54: robson.projector.v1.StateService.GetSignal:input_type -> robson.projector.v1.GetSignalRequest
-	28, // 55: robson.projector.v1.StateService.ListSignals:input_type -> robson.projector.v1.ListSignalsRequest
-	30, // 56: robson.projector.v1.StateService.GetFill:input_type -> robson.projector.v1.GetFillRequest
-	32, // 57: robson.projector.v1.StateService.ListFills:input_type -> robson.projector.v1.ListFillsRequest
-	34, // 58: robson.projector.v1.StateService.GetDiscrepancy:input_type -> robson.projector.v1.GetDiscrepancyRequest
-	36, // 59: robson.projector.v1.StateService.ListDiscrepancies:input_type -> robson.projector.v1.ListDiscrepanciesRequest
-	38, // 60: robson.projector.v1.StateService.ListBalances:input_type -> robson.projector.v1.ListBalancesRequest
-	40, // 61: robson.projector.v1.StateService.ListRiskStates:input_type -> robson.projector.v1.ListRiskStatesRequest
-	42, // 62: robson.projector.v1.StateService.ListPnLPeriods:input_type -> robson.projector.v1.ListPnLPeriodsRequest
-	44, // 63: robson.projector.v1.StateService.ListMarginLoans:input_type -> robson.projector.v1.ListMarginLoansRequest
-	46, // 64: robson.projector.v1.StateService.GetDecisionView:input_type -> robson.projector.v1.GetDecisionViewRequest
-	48, // 65: robson.projector.v1.AuditService.ExportState:input_type -> robson.projector.v1.ExportStateRequest
-	1,  // 66: robson.projector.v1.StateService.GetTenant:output_type -> robson.projector.v1.GetTenantResponse
-	3,  // 67: robson.projector.v1.StateService.GetAccount:output_type -> robson.projector.v1.GetAccountResponse
-	5,  // 68: robson.projector.v1.StateService.ListAccounts:output_type -> robson.projector.v1.ListAccountsResponse
-	7,  // 69: robson.projector.v1.StateService.GetStrategy:output_type -> robson.projector.v1.GetStrategyResponse
-	9,  // 70: robson.projector.v1.StateService.ListStrategies:output_type -> robson.projector.v1.ListStrategiesResponse
-	11, // 71: robson.projector.v1.StateService.GetPosition:output_type -> robson.projector.v1.GetPositionResponse
-	13, // 72: robson.projector.v1.StateService.ListPositions:output_type -> robson.projector.v1.ListPositionsResponse
-	15, // 73: robson.projector.v1.StateService.GetOrder:output_type -> robson.projector.v1.GetOrderResponse
-	17, // 74: robson.projector.v1.StateService.ListOrders:output_type -> robson.projector.v1.ListOrdersResponse
-	19, // 75: robson.projector.v1.StateService.GetIntent:output_type -> robson.projector.v1.GetIntentResponse
-	21, // 76: robson.projector.v1.StateService.ListIntents:output_type -> robson.projector.v1.ListIntentsResponse
-	23, // 77: robson.projector.v1.StateService.GetDecision:output_type -> robson.projector.v1.GetDecisionResponse
-	25, // 78: robson.projector.v1.StateService.ListDecisions:output_type -> robson.projector.v1.ListDecisionsResponse
-	27, // 79: robson.projector.v1.StateService.GetSignal:output_type -> robson.projector.v1.GetSignalResponse
-	29, // 80: robson.projector.v1.StateService.ListSignals:output_type -> robson.projector.v1.ListSignalsResponse
-	31, // 81: robson.projector.v1.StateService.GetFill:output_type -> robson.projector.v1.GetFillResponse
-	33, // 82: robson.projector.v1.StateService.ListFills:output_type -> robson.projector.v1.ListFillsResponse
-	35, // 83: robson.projector.v1.StateService.GetDiscrepancy:output_type -> robson.projector.v1.GetDiscrepancyResponse
-	37, // 84: robson.projector.v1.StateService.ListDiscrepancies:output_type -> robson.projector.v1.ListDiscrepanciesResponse
-	39, // 85: robson.projector.v1.StateService.ListBalances:output_type -> robson.projector.v1.ListBalancesResponse
-	41, // 86: robson.projector.v1.StateService.ListRiskStates:output_type -> robson.projector.v1.ListRiskStatesResponse
-	43, // 87: robson.projector.v1.StateService.ListPnLPeriods:output_type -> robson.projector.v1.ListPnLPeriodsResponse
-	45, // 88: robson.projector.v1.StateService.ListMarginLoans:output_type -> robson.projector.v1.ListMarginLoansResponse
-	47, // 89: robson.projector.v1.StateService.GetDecisionView:output_type -> robson.projector.v1.GetDecisionViewResponse
-	49, // 90: robson.projector.v1.AuditService.ExportState:output_type -> robson.projector.v1.ExportStateResponse
-	66, // [66:91] is the sub-list for method output_type
-	41, // [41:66] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	62, // 0: robson.projector.v1.GetTenantResponse.tenant:type_name -> robson.projector.v1.Tenant
+	63, // 1: robson.projector.v1.GetAccountResponse.account:type_name -> robson.projector.v1.Account
+	63, // 2: robson.projector.v1.ListAccountsResponse.accounts:type_name -> robson.projector.v1.Account
+	64, // 3: robson.projector.v1.GetStrategyResponse.strategy:type_name -> robson.projector.v1.Strategy
+	64, // 4: robson.projector.v1.ListStrategiesResponse.strategies:type_name -> robson.projector.v1.Strategy
+	65, // 5: robson.projector.v1.GetPositionResponse.position:type_name -> robson.projector.v1.Position
+	66, // 6: robson.projector.v1.ListPositionsRequest.states:type_name -> robson.projector.v1.PositionState
+	65, // 7: robson.projector.v1.ListPositionsResponse.positions:type_name -> robson.projector.v1.Position
+	67, // 8: robson.projector.v1.GetOrderResponse.order:type_name -> robson.projector.v1.Order
+	68, // 9: robson.projector.v1.ListOrdersRequest.statuses:type_name -> robson.projector.v1.OrderStatus
+	67, // 10: robson.projector.v1.ListOrdersResponse.orders:type_name -> robson.projector.v1.Order
+	69, // 11: robson.projector.v1.GetIntentResponse.intent:type_name -> robson.projector.v1.Intent
+	70, // 12: robson.projector.v1.ListIntentsRequest.statuses:type_name -> robson.projector.v1.IntentStatus
+	69, // 13: robson.projector.v1.ListIntentsResponse.intents:type_name -> robson.projector.v1.Intent
+	71, // 14: robson.projector.v1.GetDecisionResponse.decision:type_name -> robson.projector.v1.Decision
+	72, // 15: robson.projector.v1.ListDecisionsRequest.statuses:type_name -> robson.projector.v1.DecisionStatus
+	71, // 16: robson.projector.v1.ListDecisionsResponse.decisions:type_name -> robson.projector.v1.Decision
+	73, // 17: robson.projector.v1.GetSignalResponse.signal:type_name -> robson.projector.v1.Signal
+	74, // 18: robson.projector.v1.ListSignalsRequest.statuses:type_name -> robson.projector.v1.SignalStatus
+	73, // 19: robson.projector.v1.ListSignalsResponse.signals:type_name -> robson.projector.v1.Signal
+	75, // 20: robson.projector.v1.GetFillResponse.fill:type_name -> robson.projector.v1.Fill
+	75, // 21: robson.projector.v1.ListFillsResponse.fills:type_name -> robson.projector.v1.Fill
+	76, // 22: robson.projector.v1.GetDiscrepancyResponse.discrepancy:type_name -> robson.projector.v1.Discrepancy
+	76, // 23: robson.projector.v1.ListDiscrepanciesResponse.discrepancies:type_name -> robson.projector.v1.Discrepancy
+	77, // 24: robson.projector.v1.ListBalancesResponse.balances:type_name -> robson.projector.v1.Balance
+	78, // 25: robson.projector.v1.ListRiskStatesResponse.risk_states:type_name -> robson.projector.v1.Risk
+	79, // 26: robson.projector.v1.ListPnLPeriodsResponse.periods:type_name -> robson.projector.v1.PnLPeriod
+	80, // 27: robson.projector.v1.ListMarginLoansResponse.margin_loans:type_name -> robson.projector.v1.MarginLoan
+	81, // 28: robson.projector.v1.ListConnectorStatesResponse.connector_states:type_name -> robson.projector.v1.ConnectorState
+	82, // 29: robson.projector.v1.ListMarginStatesRequest.statuses:type_name -> robson.event.v1.MarginStatus
+	83, // 30: robson.projector.v1.ListMarginStatesResponse.margin_states:type_name -> robson.projector.v1.MarginState
+	84, // 31: robson.projector.v1.ListReconciliationRunsResponse.reconciliation_runs:type_name -> robson.projector.v1.ReconciliationRun
+	85, // 32: robson.projector.v1.ListReplayRunsResponse.replay_runs:type_name -> robson.projector.v1.ReplayRun
+	86, // 33: robson.projector.v1.ListSnapshotsRequest.scopes:type_name -> robson.event.v1.SnapshotScope
+	87, // 34: robson.projector.v1.ListSnapshotsResponse.snapshots:type_name -> robson.projector.v1.Snapshot
+	88, // 35: robson.projector.v1.GetDecisionViewRequest.at:type_name -> google.protobuf.Timestamp
+	63, // 36: robson.projector.v1.GetDecisionViewResponse.account:type_name -> robson.projector.v1.Account
+	78, // 37: robson.projector.v1.GetDecisionViewResponse.account_risk:type_name -> robson.projector.v1.Risk
+	64, // 38: robson.projector.v1.GetDecisionViewResponse.strategy:type_name -> robson.projector.v1.Strategy
+	78, // 39: robson.projector.v1.GetDecisionViewResponse.strategy_risk:type_name -> robson.projector.v1.Risk
+	65, // 40: robson.projector.v1.GetDecisionViewResponse.position:type_name -> robson.projector.v1.Position
+	67, // 41: robson.projector.v1.GetDecisionViewResponse.orders:type_name -> robson.projector.v1.Order
+	69, // 42: robson.projector.v1.GetDecisionViewResponse.intents:type_name -> robson.projector.v1.Intent
+	65, // 43: robson.projector.v1.GetDecisionViewResponse.open_positions:type_name -> robson.projector.v1.Position
+	77, // 44: robson.projector.v1.GetDecisionViewResponse.balances:type_name -> robson.projector.v1.Balance
+	79, // 45: robson.projector.v1.GetDecisionViewResponse.periods:type_name -> robson.projector.v1.PnLPeriod
+	60, // 46: robson.projector.v1.ExportStateResponse.header:type_name -> robson.projector.v1.ExportHeader
+	61, // 47: robson.projector.v1.ExportStateResponse.row:type_name -> robson.projector.v1.ExportRow
+	0,  // 48: robson.projector.v1.StateService.GetTenant:input_type -> robson.projector.v1.GetTenantRequest
+	2,  // 49: robson.projector.v1.StateService.GetAccount:input_type -> robson.projector.v1.GetAccountRequest
+	4,  // 50: robson.projector.v1.StateService.ListAccounts:input_type -> robson.projector.v1.ListAccountsRequest
+	6,  // 51: robson.projector.v1.StateService.GetStrategy:input_type -> robson.projector.v1.GetStrategyRequest
+	8,  // 52: robson.projector.v1.StateService.ListStrategies:input_type -> robson.projector.v1.ListStrategiesRequest
+	10, // 53: robson.projector.v1.StateService.GetPosition:input_type -> robson.projector.v1.GetPositionRequest
+	12, // 54: robson.projector.v1.StateService.ListPositions:input_type -> robson.projector.v1.ListPositionsRequest
+	14, // 55: robson.projector.v1.StateService.GetOrder:input_type -> robson.projector.v1.GetOrderRequest
+	16, // 56: robson.projector.v1.StateService.ListOrders:input_type -> robson.projector.v1.ListOrdersRequest
+	18, // 57: robson.projector.v1.StateService.GetIntent:input_type -> robson.projector.v1.GetIntentRequest
+	20, // 58: robson.projector.v1.StateService.ListIntents:input_type -> robson.projector.v1.ListIntentsRequest
+	22, // 59: robson.projector.v1.StateService.GetDecision:input_type -> robson.projector.v1.GetDecisionRequest
+	24, // 60: robson.projector.v1.StateService.ListDecisions:input_type -> robson.projector.v1.ListDecisionsRequest
+	26, // 61: robson.projector.v1.StateService.GetSignal:input_type -> robson.projector.v1.GetSignalRequest
+	28, // 62: robson.projector.v1.StateService.ListSignals:input_type -> robson.projector.v1.ListSignalsRequest
+	30, // 63: robson.projector.v1.StateService.GetFill:input_type -> robson.projector.v1.GetFillRequest
+	32, // 64: robson.projector.v1.StateService.ListFills:input_type -> robson.projector.v1.ListFillsRequest
+	34, // 65: robson.projector.v1.StateService.GetDiscrepancy:input_type -> robson.projector.v1.GetDiscrepancyRequest
+	36, // 66: robson.projector.v1.StateService.ListDiscrepancies:input_type -> robson.projector.v1.ListDiscrepanciesRequest
+	38, // 67: robson.projector.v1.StateService.ListBalances:input_type -> robson.projector.v1.ListBalancesRequest
+	40, // 68: robson.projector.v1.StateService.ListRiskStates:input_type -> robson.projector.v1.ListRiskStatesRequest
+	42, // 69: robson.projector.v1.StateService.ListPnLPeriods:input_type -> robson.projector.v1.ListPnLPeriodsRequest
+	44, // 70: robson.projector.v1.StateService.ListMarginLoans:input_type -> robson.projector.v1.ListMarginLoansRequest
+	46, // 71: robson.projector.v1.StateService.ListConnectorStates:input_type -> robson.projector.v1.ListConnectorStatesRequest
+	48, // 72: robson.projector.v1.StateService.ListMarginStates:input_type -> robson.projector.v1.ListMarginStatesRequest
+	50, // 73: robson.projector.v1.StateService.ListReconciliationRuns:input_type -> robson.projector.v1.ListReconciliationRunsRequest
+	52, // 74: robson.projector.v1.StateService.ListReplayRuns:input_type -> robson.projector.v1.ListReplayRunsRequest
+	54, // 75: robson.projector.v1.StateService.ListSnapshots:input_type -> robson.projector.v1.ListSnapshotsRequest
+	56, // 76: robson.projector.v1.StateService.GetDecisionView:input_type -> robson.projector.v1.GetDecisionViewRequest
+	58, // 77: robson.projector.v1.AuditService.ExportState:input_type -> robson.projector.v1.ExportStateRequest
+	1,  // 78: robson.projector.v1.StateService.GetTenant:output_type -> robson.projector.v1.GetTenantResponse
+	3,  // 79: robson.projector.v1.StateService.GetAccount:output_type -> robson.projector.v1.GetAccountResponse
+	5,  // 80: robson.projector.v1.StateService.ListAccounts:output_type -> robson.projector.v1.ListAccountsResponse
+	7,  // 81: robson.projector.v1.StateService.GetStrategy:output_type -> robson.projector.v1.GetStrategyResponse
+	9,  // 82: robson.projector.v1.StateService.ListStrategies:output_type -> robson.projector.v1.ListStrategiesResponse
+	11, // 83: robson.projector.v1.StateService.GetPosition:output_type -> robson.projector.v1.GetPositionResponse
+	13, // 84: robson.projector.v1.StateService.ListPositions:output_type -> robson.projector.v1.ListPositionsResponse
+	15, // 85: robson.projector.v1.StateService.GetOrder:output_type -> robson.projector.v1.GetOrderResponse
+	17, // 86: robson.projector.v1.StateService.ListOrders:output_type -> robson.projector.v1.ListOrdersResponse
+	19, // 87: robson.projector.v1.StateService.GetIntent:output_type -> robson.projector.v1.GetIntentResponse
+	21, // 88: robson.projector.v1.StateService.ListIntents:output_type -> robson.projector.v1.ListIntentsResponse
+	23, // 89: robson.projector.v1.StateService.GetDecision:output_type -> robson.projector.v1.GetDecisionResponse
+	25, // 90: robson.projector.v1.StateService.ListDecisions:output_type -> robson.projector.v1.ListDecisionsResponse
+	27, // 91: robson.projector.v1.StateService.GetSignal:output_type -> robson.projector.v1.GetSignalResponse
+	29, // 92: robson.projector.v1.StateService.ListSignals:output_type -> robson.projector.v1.ListSignalsResponse
+	31, // 93: robson.projector.v1.StateService.GetFill:output_type -> robson.projector.v1.GetFillResponse
+	33, // 94: robson.projector.v1.StateService.ListFills:output_type -> robson.projector.v1.ListFillsResponse
+	35, // 95: robson.projector.v1.StateService.GetDiscrepancy:output_type -> robson.projector.v1.GetDiscrepancyResponse
+	37, // 96: robson.projector.v1.StateService.ListDiscrepancies:output_type -> robson.projector.v1.ListDiscrepanciesResponse
+	39, // 97: robson.projector.v1.StateService.ListBalances:output_type -> robson.projector.v1.ListBalancesResponse
+	41, // 98: robson.projector.v1.StateService.ListRiskStates:output_type -> robson.projector.v1.ListRiskStatesResponse
+	43, // 99: robson.projector.v1.StateService.ListPnLPeriods:output_type -> robson.projector.v1.ListPnLPeriodsResponse
+	45, // 100: robson.projector.v1.StateService.ListMarginLoans:output_type -> robson.projector.v1.ListMarginLoansResponse
+	47, // 101: robson.projector.v1.StateService.ListConnectorStates:output_type -> robson.projector.v1.ListConnectorStatesResponse
+	49, // 102: robson.projector.v1.StateService.ListMarginStates:output_type -> robson.projector.v1.ListMarginStatesResponse
+	51, // 103: robson.projector.v1.StateService.ListReconciliationRuns:output_type -> robson.projector.v1.ListReconciliationRunsResponse
+	53, // 104: robson.projector.v1.StateService.ListReplayRuns:output_type -> robson.projector.v1.ListReplayRunsResponse
+	55, // 105: robson.projector.v1.StateService.ListSnapshots:output_type -> robson.projector.v1.ListSnapshotsResponse
+	57, // 106: robson.projector.v1.StateService.GetDecisionView:output_type -> robson.projector.v1.GetDecisionViewResponse
+	59, // 107: robson.projector.v1.AuditService.ExportState:output_type -> robson.projector.v1.ExportStateResponse
+	78, // [78:108] is the sub-list for method output_type
+	48, // [48:78] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_robson_projector_v1_projector_proto_init() }
@@ -4060,7 +4898,9 @@ func file_robson_projector_v1_projector_proto_init() {
 	file_robson_projector_v1_projector_proto_msgTypes[8].OneofWrappers = []any{}
 	file_robson_projector_v1_projector_proto_msgTypes[16].OneofWrappers = []any{}
 	file_robson_projector_v1_projector_proto_msgTypes[36].OneofWrappers = []any{}
-	file_robson_projector_v1_projector_proto_msgTypes[49].OneofWrappers = []any{
+	file_robson_projector_v1_projector_proto_msgTypes[46].OneofWrappers = []any{}
+	file_robson_projector_v1_projector_proto_msgTypes[50].OneofWrappers = []any{}
+	file_robson_projector_v1_projector_proto_msgTypes[59].OneofWrappers = []any{
 		(*ExportStateResponse_Header)(nil),
 		(*ExportStateResponse_Row)(nil),
 	}
@@ -4070,7 +4910,7 @@ func file_robson_projector_v1_projector_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_robson_projector_v1_projector_proto_rawDesc), len(file_robson_projector_v1_projector_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   52,
+			NumMessages:   62,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -21,30 +21,35 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	StateService_GetTenant_FullMethodName         = "/robson.projector.v1.StateService/GetTenant"
-	StateService_GetAccount_FullMethodName        = "/robson.projector.v1.StateService/GetAccount"
-	StateService_ListAccounts_FullMethodName      = "/robson.projector.v1.StateService/ListAccounts"
-	StateService_GetStrategy_FullMethodName       = "/robson.projector.v1.StateService/GetStrategy"
-	StateService_ListStrategies_FullMethodName    = "/robson.projector.v1.StateService/ListStrategies"
-	StateService_GetPosition_FullMethodName       = "/robson.projector.v1.StateService/GetPosition"
-	StateService_ListPositions_FullMethodName     = "/robson.projector.v1.StateService/ListPositions"
-	StateService_GetOrder_FullMethodName          = "/robson.projector.v1.StateService/GetOrder"
-	StateService_ListOrders_FullMethodName        = "/robson.projector.v1.StateService/ListOrders"
-	StateService_GetIntent_FullMethodName         = "/robson.projector.v1.StateService/GetIntent"
-	StateService_ListIntents_FullMethodName       = "/robson.projector.v1.StateService/ListIntents"
-	StateService_GetDecision_FullMethodName       = "/robson.projector.v1.StateService/GetDecision"
-	StateService_ListDecisions_FullMethodName     = "/robson.projector.v1.StateService/ListDecisions"
-	StateService_GetSignal_FullMethodName         = "/robson.projector.v1.StateService/GetSignal"
-	StateService_ListSignals_FullMethodName       = "/robson.projector.v1.StateService/ListSignals"
-	StateService_GetFill_FullMethodName           = "/robson.projector.v1.StateService/GetFill"
-	StateService_ListFills_FullMethodName         = "/robson.projector.v1.StateService/ListFills"
-	StateService_GetDiscrepancy_FullMethodName    = "/robson.projector.v1.StateService/GetDiscrepancy"
-	StateService_ListDiscrepancies_FullMethodName = "/robson.projector.v1.StateService/ListDiscrepancies"
-	StateService_ListBalances_FullMethodName      = "/robson.projector.v1.StateService/ListBalances"
-	StateService_ListRiskStates_FullMethodName    = "/robson.projector.v1.StateService/ListRiskStates"
-	StateService_ListPnLPeriods_FullMethodName    = "/robson.projector.v1.StateService/ListPnLPeriods"
-	StateService_ListMarginLoans_FullMethodName   = "/robson.projector.v1.StateService/ListMarginLoans"
-	StateService_GetDecisionView_FullMethodName   = "/robson.projector.v1.StateService/GetDecisionView"
+	StateService_GetTenant_FullMethodName              = "/robson.projector.v1.StateService/GetTenant"
+	StateService_GetAccount_FullMethodName             = "/robson.projector.v1.StateService/GetAccount"
+	StateService_ListAccounts_FullMethodName           = "/robson.projector.v1.StateService/ListAccounts"
+	StateService_GetStrategy_FullMethodName            = "/robson.projector.v1.StateService/GetStrategy"
+	StateService_ListStrategies_FullMethodName         = "/robson.projector.v1.StateService/ListStrategies"
+	StateService_GetPosition_FullMethodName            = "/robson.projector.v1.StateService/GetPosition"
+	StateService_ListPositions_FullMethodName          = "/robson.projector.v1.StateService/ListPositions"
+	StateService_GetOrder_FullMethodName               = "/robson.projector.v1.StateService/GetOrder"
+	StateService_ListOrders_FullMethodName             = "/robson.projector.v1.StateService/ListOrders"
+	StateService_GetIntent_FullMethodName              = "/robson.projector.v1.StateService/GetIntent"
+	StateService_ListIntents_FullMethodName            = "/robson.projector.v1.StateService/ListIntents"
+	StateService_GetDecision_FullMethodName            = "/robson.projector.v1.StateService/GetDecision"
+	StateService_ListDecisions_FullMethodName          = "/robson.projector.v1.StateService/ListDecisions"
+	StateService_GetSignal_FullMethodName              = "/robson.projector.v1.StateService/GetSignal"
+	StateService_ListSignals_FullMethodName            = "/robson.projector.v1.StateService/ListSignals"
+	StateService_GetFill_FullMethodName                = "/robson.projector.v1.StateService/GetFill"
+	StateService_ListFills_FullMethodName              = "/robson.projector.v1.StateService/ListFills"
+	StateService_GetDiscrepancy_FullMethodName         = "/robson.projector.v1.StateService/GetDiscrepancy"
+	StateService_ListDiscrepancies_FullMethodName      = "/robson.projector.v1.StateService/ListDiscrepancies"
+	StateService_ListBalances_FullMethodName           = "/robson.projector.v1.StateService/ListBalances"
+	StateService_ListRiskStates_FullMethodName         = "/robson.projector.v1.StateService/ListRiskStates"
+	StateService_ListPnLPeriods_FullMethodName         = "/robson.projector.v1.StateService/ListPnLPeriods"
+	StateService_ListMarginLoans_FullMethodName        = "/robson.projector.v1.StateService/ListMarginLoans"
+	StateService_ListConnectorStates_FullMethodName    = "/robson.projector.v1.StateService/ListConnectorStates"
+	StateService_ListMarginStates_FullMethodName       = "/robson.projector.v1.StateService/ListMarginStates"
+	StateService_ListReconciliationRuns_FullMethodName = "/robson.projector.v1.StateService/ListReconciliationRuns"
+	StateService_ListReplayRuns_FullMethodName         = "/robson.projector.v1.StateService/ListReplayRuns"
+	StateService_ListSnapshots_FullMethodName          = "/robson.projector.v1.StateService/ListSnapshots"
+	StateService_GetDecisionView_FullMethodName        = "/robson.projector.v1.StateService/GetDecisionView"
 )
 
 // StateServiceClient is the client API for StateService service.
@@ -100,6 +105,16 @@ type StateServiceClient interface {
 	ListPnLPeriods(ctx context.Context, in *ListPnLPeriodsRequest, opts ...grpc.CallOption) (*ListPnLPeriodsResponse, error)
 	// ListMarginLoans pages through the rows that meet all conditions, by account, symbol and asset.
 	ListMarginLoans(ctx context.Context, in *ListMarginLoansRequest, opts ...grpc.CallOption) (*ListMarginLoansResponse, error)
+	// ListConnectorStates pages through the rows that meet all conditions, by account and channel.
+	ListConnectorStates(ctx context.Context, in *ListConnectorStatesRequest, opts ...grpc.CallOption) (*ListConnectorStatesResponse, error)
+	// ListMarginStates pages through the rows that meet all conditions, by account and symbol.
+	ListMarginStates(ctx context.Context, in *ListMarginStatesRequest, opts ...grpc.CallOption) (*ListMarginStatesResponse, error)
+	// ListReconciliationRuns pages through the rows that meet all conditions, newest change first.
+	ListReconciliationRuns(ctx context.Context, in *ListReconciliationRunsRequest, opts ...grpc.CallOption) (*ListReconciliationRunsResponse, error)
+	// ListReplayRuns pages through the rows that meet all conditions, newest change first.
+	ListReplayRuns(ctx context.Context, in *ListReplayRunsRequest, opts ...grpc.CallOption) (*ListReplayRunsResponse, error)
+	// ListSnapshots pages through the rows that meet all conditions, by scope and id: of each scope the newest snapshot.
+	ListSnapshots(ctx context.Context, in *ListSnapshotsRequest, opts ...grpc.CallOption) (*ListSnapshotsResponse, error)
 	// GetDecisionView gives, in one snapshot, everything that a decision on an account rests on.
 	// NOT_FOUND if the account, or a named strategy or position, does not exist.
 	GetDecisionView(ctx context.Context, in *GetDecisionViewRequest, opts ...grpc.CallOption) (*GetDecisionViewResponse, error)
@@ -343,6 +358,56 @@ func (c *stateServiceClient) ListMarginLoans(ctx context.Context, in *ListMargin
 	return out, nil
 }
 
+func (c *stateServiceClient) ListConnectorStates(ctx context.Context, in *ListConnectorStatesRequest, opts ...grpc.CallOption) (*ListConnectorStatesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListConnectorStatesResponse)
+	err := c.cc.Invoke(ctx, StateService_ListConnectorStates_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *stateServiceClient) ListMarginStates(ctx context.Context, in *ListMarginStatesRequest, opts ...grpc.CallOption) (*ListMarginStatesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListMarginStatesResponse)
+	err := c.cc.Invoke(ctx, StateService_ListMarginStates_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *stateServiceClient) ListReconciliationRuns(ctx context.Context, in *ListReconciliationRunsRequest, opts ...grpc.CallOption) (*ListReconciliationRunsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListReconciliationRunsResponse)
+	err := c.cc.Invoke(ctx, StateService_ListReconciliationRuns_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *stateServiceClient) ListReplayRuns(ctx context.Context, in *ListReplayRunsRequest, opts ...grpc.CallOption) (*ListReplayRunsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListReplayRunsResponse)
+	err := c.cc.Invoke(ctx, StateService_ListReplayRuns_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *stateServiceClient) ListSnapshots(ctx context.Context, in *ListSnapshotsRequest, opts ...grpc.CallOption) (*ListSnapshotsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListSnapshotsResponse)
+	err := c.cc.Invoke(ctx, StateService_ListSnapshots_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *stateServiceClient) GetDecisionView(ctx context.Context, in *GetDecisionViewRequest, opts ...grpc.CallOption) (*GetDecisionViewResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetDecisionViewResponse)
@@ -406,6 +471,16 @@ type StateServiceServer interface {
 	ListPnLPeriods(context.Context, *ListPnLPeriodsRequest) (*ListPnLPeriodsResponse, error)
 	// ListMarginLoans pages through the rows that meet all conditions, by account, symbol and asset.
 	ListMarginLoans(context.Context, *ListMarginLoansRequest) (*ListMarginLoansResponse, error)
+	// ListConnectorStates pages through the rows that meet all conditions, by account and channel.
+	ListConnectorStates(context.Context, *ListConnectorStatesRequest) (*ListConnectorStatesResponse, error)
+	// ListMarginStates pages through the rows that meet all conditions, by account and symbol.
+	ListMarginStates(context.Context, *ListMarginStatesRequest) (*ListMarginStatesResponse, error)
+	// ListReconciliationRuns pages through the rows that meet all conditions, newest change first.
+	ListReconciliationRuns(context.Context, *ListReconciliationRunsRequest) (*ListReconciliationRunsResponse, error)
+	// ListReplayRuns pages through the rows that meet all conditions, newest change first.
+	ListReplayRuns(context.Context, *ListReplayRunsRequest) (*ListReplayRunsResponse, error)
+	// ListSnapshots pages through the rows that meet all conditions, by scope and id: of each scope the newest snapshot.
+	ListSnapshots(context.Context, *ListSnapshotsRequest) (*ListSnapshotsResponse, error)
 	// GetDecisionView gives, in one snapshot, everything that a decision on an account rests on.
 	// NOT_FOUND if the account, or a named strategy or position, does not exist.
 	GetDecisionView(context.Context, *GetDecisionViewRequest) (*GetDecisionViewResponse, error)
@@ -487,6 +562,21 @@ func (UnimplementedStateServiceServer) ListPnLPeriods(context.Context, *ListPnLP
 }
 func (UnimplementedStateServiceServer) ListMarginLoans(context.Context, *ListMarginLoansRequest) (*ListMarginLoansResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListMarginLoans not implemented")
+}
+func (UnimplementedStateServiceServer) ListConnectorStates(context.Context, *ListConnectorStatesRequest) (*ListConnectorStatesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListConnectorStates not implemented")
+}
+func (UnimplementedStateServiceServer) ListMarginStates(context.Context, *ListMarginStatesRequest) (*ListMarginStatesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListMarginStates not implemented")
+}
+func (UnimplementedStateServiceServer) ListReconciliationRuns(context.Context, *ListReconciliationRunsRequest) (*ListReconciliationRunsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListReconciliationRuns not implemented")
+}
+func (UnimplementedStateServiceServer) ListReplayRuns(context.Context, *ListReplayRunsRequest) (*ListReplayRunsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListReplayRuns not implemented")
+}
+func (UnimplementedStateServiceServer) ListSnapshots(context.Context, *ListSnapshotsRequest) (*ListSnapshotsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListSnapshots not implemented")
 }
 func (UnimplementedStateServiceServer) GetDecisionView(context.Context, *GetDecisionViewRequest) (*GetDecisionViewResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetDecisionView not implemented")
@@ -926,6 +1016,96 @@ func _StateService_ListMarginLoans_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _StateService_ListConnectorStates_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListConnectorStatesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StateServiceServer).ListConnectorStates(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StateService_ListConnectorStates_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StateServiceServer).ListConnectorStates(ctx, req.(*ListConnectorStatesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _StateService_ListMarginStates_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListMarginStatesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StateServiceServer).ListMarginStates(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StateService_ListMarginStates_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StateServiceServer).ListMarginStates(ctx, req.(*ListMarginStatesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _StateService_ListReconciliationRuns_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListReconciliationRunsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StateServiceServer).ListReconciliationRuns(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StateService_ListReconciliationRuns_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StateServiceServer).ListReconciliationRuns(ctx, req.(*ListReconciliationRunsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _StateService_ListReplayRuns_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListReplayRunsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StateServiceServer).ListReplayRuns(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StateService_ListReplayRuns_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StateServiceServer).ListReplayRuns(ctx, req.(*ListReplayRunsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _StateService_ListSnapshots_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListSnapshotsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StateServiceServer).ListSnapshots(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StateService_ListSnapshots_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StateServiceServer).ListSnapshots(ctx, req.(*ListSnapshotsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _StateService_GetDecisionView_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetDecisionViewRequest)
 	if err := dec(in); err != nil {
@@ -1042,6 +1222,26 @@ var StateService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListMarginLoans",
 			Handler:    _StateService_ListMarginLoans_Handler,
+		},
+		{
+			MethodName: "ListConnectorStates",
+			Handler:    _StateService_ListConnectorStates_Handler,
+		},
+		{
+			MethodName: "ListMarginStates",
+			Handler:    _StateService_ListMarginStates_Handler,
+		},
+		{
+			MethodName: "ListReconciliationRuns",
+			Handler:    _StateService_ListReconciliationRuns_Handler,
+		},
+		{
+			MethodName: "ListReplayRuns",
+			Handler:    _StateService_ListReplayRuns_Handler,
+		},
+		{
+			MethodName: "ListSnapshots",
+			Handler:    _StateService_ListSnapshots_Handler,
 		},
 		{
 			MethodName: "GetDecisionView",
