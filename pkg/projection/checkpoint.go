@@ -22,7 +22,7 @@ func (c *change) foldSnapshot(p *eventv1.SnapshotCreated) {
 	row := &Snapshot{
 		TenantID: c.ev.TenantID, Scope: enumText(snapshotScopes, p.GetScope()), ScopeID: c.id("scope_id", p.GetScopeId()),
 		SnapshotID: c.id("snapshot_id", p.GetSnapshotId()), AsOfPosition: p.GetAsOfPosition(), SnapshotType: p.GetSnapshotType(),
-		Checksum: p.GetChecksum(), ChainHash: maybeText(p.GetChainHash()), RulesVersion: maybeNumber(p.RulesVersion),
+		Checksum: p.GetChecksum(), ChainHash: maybeText(p.GetChainHash()), RulesVersion: maybeNumber(p.RulesVersion != nil, p.GetRulesVersion()),
 		EventCount: p.GetEventCount(), Snapshots: 1, MadeAt: c.occurred(),
 	}
 	if known := get[Snapshot](&c.reader, row.Key()); known != nil {
@@ -47,7 +47,7 @@ func (c *change) foldRebuilt(p *eventv1.ProjectionRebuilt) {
 		FromSnapshotID: c.maybeID("from_snapshot_id", p.GetFromSnapshotId()), FromPosition: p.GetFromPosition(), ToPosition: p.GetToPosition(),
 		EventsApplied: p.GetEventsApplied(), Rows: p.GetRows(), RowsChanged: p.GetRowsChanged(),
 		ChecksumBefore: p.GetChecksumBefore(), ChecksumAfter: p.GetChecksumAfter(), Identical: p.GetIdentical(),
-		RulesVersion: maybeNumber(p.RulesVersion), RebuiltAt: c.occurred(),
+		RulesVersion: maybeNumber(p.RulesVersion != nil, p.GetRulesVersion()), RebuiltAt: c.occurred(),
 	}
 	if get[ReplayRun](&c.reader, row.Key()) != nil {
 		return

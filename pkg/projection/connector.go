@@ -27,15 +27,15 @@ func (c *change) foldConnected(p *eventv1.ExchangeConnected) {
 		return
 	}
 	line.Environment, line.Connected, line.ConnectionID = enumText(environments, p.GetEnvironment()), true, maybeText(p.GetConnectionId())
-	line.SubscriptionID, line.ReconnectCount, line.ConnectedAt = maybeNumber(p.SubscriptionId), p.GetReconnectCount(), &at
+	line.SubscriptionID, line.ReconnectCount, line.ConnectedAt = maybeNumber(p.SubscriptionId != nil, p.GetSubscriptionId()), p.GetReconnectCount(), &at
 	offset := p.GetClockOffsetMs()
 	line.ClockOffsetMS = &offset
 	c.put(line)
 }
 
 // movedAfter reports whether the line has gone up or down after a time.
-func (s *ConnectorState) movedAfter(at time.Time) bool {
-	return s.ConnectedAt != nil && s.ConnectedAt.After(at) || s.DisconnectedAt != nil && s.DisconnectedAt.After(at)
+func (r *ConnectorState) movedAfter(at time.Time) bool {
+	return r.ConnectedAt != nil && r.ConnectedAt.After(at) || r.DisconnectedAt != nil && r.DisconnectedAt.After(at)
 }
 
 // foldDisconnected notes the end of a connection. The end of another one than the newest leaves the line up: a planned
@@ -61,7 +61,7 @@ func (c *change) foldRequestFailed(p *eventv1.ExchangeRequestFailed) {
 	}
 	if line.LastErrorAt == nil || !line.LastErrorAt.After(at) {
 		line.LastErrorAt, line.LastError, line.LastErrorOperation = &at, maybeText(p.GetMessage()), maybeText(p.GetOperation())
-		line.LastErrorCode, line.LastErrorHTTPStatus = maybeNumber(p.ErrorCode), maybeNumber(p.HttpStatus)
+		line.LastErrorCode, line.LastErrorHTTPStatus = maybeNumber(p.ErrorCode != nil, p.GetErrorCode()), maybeNumber(p.HttpStatus != nil, p.GetHttpStatus())
 	}
 	c.put(line)
 }

@@ -157,13 +157,12 @@ func maybeText(text string) *string {
 	return &text
 }
 
-// maybeNumber copies a number that may be absent: rows do not share memory with payloads.
-func maybeNumber(n *int32) *int32 {
-	if n == nil {
+// maybeNumber is a number that may be absent.
+func maybeNumber(told bool, n int32) *int32 {
+	if !told {
 		return nil
 	}
-	copied := *n
-	return &copied
+	return &n
 }
 
 // textOf is the text of one that may be absent.

@@ -119,9 +119,14 @@ func (r *ReconciliationRun) hold(own int32, expected, actual map[string]string) 
 		name string
 		told int32
 	}{
-		{"orders_checked", r.OrdersChecked}, {"fills_checked", r.FillsChecked}, {"balances_checked", r.BalancesChecked},
-		{"missing_fills", r.MissingFills}, {"missing_acks", r.MissingAcks}, {"unknown_orders", r.UnknownOrders},
-		{"balance_mismatches", r.BalanceMismatches}, {"duration_ms", r.DurationMS},
+		{"orders_checked", r.OrdersChecked},
+		{"fills_checked", r.FillsChecked},
+		{"balances_checked", r.BalancesChecked},
+		{"missing_fills", r.MissingFills},
+		{"missing_acks", r.MissingAcks},
+		{"unknown_orders", r.UnknownOrders},
+		{"balance_mismatches", r.BalanceMismatches},
+		{"duration_ms", r.DurationMS},
 	} {
 		atLeast(count.name, count.told, 0)
 	}

@@ -98,7 +98,7 @@ func (h *history) reconciled(name string) proto.Message {
 	run.Unresolved, run.Resolved = int32(rapid.IntRange(0, 2).Draw(h.t, "unresolved")), int32(rapid.IntRange(0, 2).Draw(h.t, "resolved"))
 	for _, row := range h.State.Rows() {
 		found, ok := row.(*projection.Discrepancy)
-		if ok && len(run.ResolvedIds) < 3 && rapid.Bool().Draw(h.t, "resolves") {
+		if ok && len(run.GetResolvedIds()) < 3 && rapid.Bool().Draw(h.t, "resolves") {
 			run.ResolvedIds = append(run.ResolvedIds, found.DiscrepancyID.String())
 		}
 	}
