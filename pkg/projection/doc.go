@@ -47,13 +47,14 @@
 //
 // What an event touches is partitioned by account. By table:
 //
-//	accounts, balances, margin loans, risk, P&L, slots, fills    the account is the first column of the key
+//	accounts, balances, margin loans and states, risk, P&L,
+//	slots, fills, lines to venues                                the account is the first column of the key
 //	positions, orders, intents, decisions, signals               by ids of which each belongs to one account: its position's,
 //	                                                             its order's, its strategy's
 //	strategies                                                   each has one account, for life
 //	api keys                                                     the account that a key stands for; Check lets it stand for no other
-//	discrepancies                                                by an id that follows from the event that raised it
-//	what the tenant's own stream tells                           the tenant
+//	discrepancies, reconciliation runs                           by ids that follow from the event that raised it, or from the run
+//	tenants, snapshots, replay runs: the tenant's own stream     the tenant
 //
 // No rule reads a row of another account: a position's limits, its slot, its strategy and its orders are its account's. The
 // one exception is a report that contradicts itself, naming one account and another's order: it is folded as told and

@@ -14,7 +14,7 @@ import (
 //
 // Not every event names its account. Those that do not are in the stream of a position or a strategy, whose first event
 // does; so events must be shown in the order of the log, from its beginning. It keeps some 50 bytes for each position,
-// strategy, order and intent. Its zero value is ready.
+// strategy, order, intent and reconciliation run. Its zero value is ready.
 type Partitions struct {
 	accounts map[uuid.UUID]uuid.UUID
 }
@@ -81,6 +81,9 @@ func namedBy(ev *Event, stream event.StreamKey) (things []uuid.UUID, account uui
 	}
 	if m, names := ev.Payload.(interface{ GetCancelsOrderId() string }); names {
 		add(m.GetCancelsOrderId())
+	}
+	if m, names := ev.Payload.(interface{ GetRunId() string }); names {
+		add(m.GetRunId())
 	}
 	m, names := ev.Payload.(interface{ GetAccountId() string })
 	if !names || account != uuid.Nil && strings.EqualFold(m.GetAccountId(), account.String()) {
