@@ -114,8 +114,11 @@ func TestStore_Append_records_what_is_due(t *testing.T) {
 				if r.Position <= counted {
 					mostStored[scope]++
 				}
-				if scope.Kind == event.KindPosition && (r.Type == "POSITION_CLOSED" || r.Type == "POSITION_DISARMED") {
-					ended[scope] = true
+				switch r.Type {
+				case "POSITION_CLOSED", "POSITION_DISARMED":
+					ended[scope] = ended[scope] || scope.Kind == event.KindPosition
+				case "RECONCILIATION_COMPLETED":
+					ended[scope] = ended[scope] || scope.Kind == event.KindAccount
 				}
 			}
 		}
