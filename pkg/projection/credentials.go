@@ -29,8 +29,8 @@ func (c *change) foldCredentialsRotated(p *eventv1.CredentialsRotated) {
 	c.replaceKey(id, account.APIKeyFingerprint, p.GetNewFingerprint())
 }
 
-// replaceKey lets a key stand for an account, and the one before it give way. A key that gave way may stand for another
-// account later.
+// replaceKey lets a key stand for an account, and the one before it give way. A key that gave way stays the account's, which
+// may come back to it: a fingerprint stands for one account, for ever.
 func (c *change) replaceKey(account uuid.UUID, before, after string) {
 	if before != "" && before != after {
 		if known := get[APIKey](&c.reader, APIKeyKey(before)); known != nil && known.AccountID == account {
@@ -39,15 +39,15 @@ func (c *change) replaceKey(account uuid.UUID, before, after string) {
 			c.put(retired)
 		}
 	}
-	key := &APIKey{TenantID: c.ev.TenantID, APIKeyFingerprint: after, AccountID: account}
-	if known := get[APIKey](&c.reader, APIKeyKey(after)); known != nil {
-		if known.RetiredAt == nil {
-			return
-		}
-		key = clone(known)
-		key.AccountID, key.RetiredAt = account, nil
+	known := get[APIKey](&c.reader, APIKeyKey(after))
+	switch {
+	case known == nil:
+		c.put(&APIKey{TenantID: c.ev.TenantID, APIKeyFingerprint: after, AccountID: account})
+	case known.AccountID == account && known.RetiredAt != nil:
+		again := clone(known)
+		again.RetiredAt = nil
+		c.put(again)
 	}
-	c.put(key)
 }
 
 func (r *reader) checkCredentialsRotated(p *eventv1.CredentialsRotated) error {
@@ -71,10 +71,10 @@ func (r *reader) checkCredentialsRotated(p *eventv1.CredentialsRotated) error {
 		noKeyMaterial("reason", p.GetReason()))
 }
 
-// keyIsFree refuses a key that stands for another account of the tenant.
+// keyIsFree refuses a key that stands for another account of the tenant, or once did.
 func (r *reader) keyIsFree(fingerprint string, account uuid.UUID) error {
 	key := get[APIKey](r, APIKeyKey(fingerprint))
-	if key != nil && key.AccountID != account && key.RetiredAt == nil {
+	if key != nil && key.AccountID != account {
 		return refused("API_KEY_TAKEN", "the API key stands for account %s already", key.AccountID).With("account_id", key.AccountID.String())
 	}
 	return nil

@@ -32,12 +32,12 @@ func TestCredentials_the_old_key_gives_way(t *testing.T) {
 	margin := log.AccountRegistered(projectiontest.Margin, eventv1.Product_PRODUCT_ISOLATED_MARGIN)
 	margin.ApiKeyFingerprint = "key-2"
 	refuse(t, log, "API_KEY_TAKEN", margin)
-	margin.ApiKeyFingerprint = first // It gave way.
-	add(t, log, margin)
-	require.Equal(t, projectiontest.Margin, key(first).AccountID)
-	require.Nil(t, key(first).RetiredAt)
-	require.NotNil(t, key("key-"+projectiontest.Margin.String()).RetiredAt) // Registered again with another key.
-	refuse(t, log, "API_KEY_TAKEN", log.Rotated(first))
+	margin.ApiKeyFingerprint = first // It gave way, and stays the other account's all the same.
+	refuse(t, log, "API_KEY_TAKEN", margin)
+	margin.ApiKeyFingerprint = "key-m"
+	add(t, log, margin) // Registered again with another key.
+	require.NotNil(t, key("key-"+projectiontest.Margin.String()).RetiredAt)
+	refuse(t, log, "API_KEY_TAKEN", log.Rotated("key-m"))
 
 	add(t, log, log.Rotated("key-3"))
 	add(t, log, log.Rotated("key-2")) // And back.

@@ -53,10 +53,11 @@
 //	                                                             its order's, its strategy's
 //	strategies                                                   each has one account, for life
 //	api keys                                                     the account that a key stands for; Check lets it stand for no other
-//	discrepancies, reconciliation runs                           by ids that follow from the event that raised it, or from the run
-//	tenants, snapshots, replay runs: the tenant's own stream     the tenant
+//	discrepancies                                                by an id that follows from the event or run that raised it
+//	reconciliation runs                                          by an id that belongs to one account
+//	what the tenant's own stream tells                           the tenant
 //
-// No rule reads a row of another account: a position's limits, its slot, its strategy and its orders are its account's. The
-// one exception is a report that contradicts itself, naming one account and another's order: it is folded as told and
+// No rule changes or rests on a row of another account: a position's limits, slot, strategy and orders are its account's. The
+// one exception is a report that contradicts itself, naming one account and another's order or run: it is folded as told and
 // flagged (law 6), and touches rows of both. Partitions deals a log out to its accounts and knows such a report.
 package projection

@@ -99,6 +99,15 @@ func TestPartitions_know_what_crosses(t *testing.T) {
 	_, ok = parts.Of(&crossing)
 	require.False(t, ok, "a trade of one account for an order of another")
 
+	own = s.Next(s.RunFound("run", "balance:spot/USDT", eventv1.Resolution_RESOLUTION_OBSERVED))
+	_, ok = parts.Of(&own)
+	require.True(t, ok)
+	run := s.Reconciled("run")
+	run.AccountId = projectiontest.Margin.String()
+	crossing = s.Next(run)
+	_, ok = parts.Of(&crossing)
+	require.False(t, ok, "one account's end of a run, and another's discrepancy")
+
 	nobody := s.Next(&eventv1.TrailingStopUpdated{PositionId: projectiontest.ID("nobody's").String()})
 	_, ok = parts.Of(&nobody)
 	require.False(t, ok, "a position that nobody armed")

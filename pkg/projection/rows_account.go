@@ -51,7 +51,7 @@ type APIKey struct {
 	TenantID          uuid.UUID `db:"tenant_id" json:"tenant_id"`
 	APIKeyFingerprint string    `db:"api_key_fingerprint" json:"api_key_fingerprint"`
 	AccountID         uuid.UUID `db:"account_id" json:"account_id"`
-	// When another key took its place; an account may then register with it anew.
+	// When another key took its place.
 	RetiredAt *time.Time `db:"retired_at" json:"retired_at"`
 	Meta
 }
