@@ -53,6 +53,10 @@ notation, at most %d digits before the point and %d after, without trailing zero
 milliseconds or microseconds; a *UUID* is in lower case. Fields marked *optional* are left out when they say nothing.
 Unknown fields are refused on write and ignored on read.
 
+**Versions.** Each event says in which version of its payload it was written. A type is of version 1 unless its section says
+otherwise; payloads of older versions are read for ever and shown in the newest
+([how to change a payload](howto/change-a-payload.md)).
+
 Types marked ★ are the ten critical ones: without them no order's life can be told.
 
 The envelope around each payload (position, stream and seq, times, trace, causation, command and workflow ids, actor,
@@ -81,6 +85,9 @@ func document() string {
 		for i, e := range taxonomy {
 			if e.domain == domain.name {
 				fmt.Fprintf(&b, "\n### %s\n\n", e.typ)
+				if descriptor, _ := event.Lookup(e.typ); descriptor.Version > 1 {
+					fmt.Fprintf(&b, "Version %d.\n\n", descriptor.Version)
+				}
 				fieldTable(&b, kinds.Get(i).Message(), e.class == fact, shared)
 			}
 		}
