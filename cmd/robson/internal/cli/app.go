@@ -11,6 +11,8 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/robson/robson/cmd/robson/internal/client"
+	"github.com/robson/robson/cmd/robson/internal/screen"
+	"github.com/robson/robson/pkg/clock"
 	"github.com/robson/robson/pkg/correlation"
 )
 
@@ -22,8 +24,9 @@ const (
 
 // App is one run of the command line: where it prints, how, and the connections it opened.
 type App struct {
-	out, err io.Writer
+	out, err *screen.Terminal
 	output   string
+	noColor  bool
 	dataDir  string
 	logJSON  bool
 	logLevel slog.Level
@@ -35,7 +38,12 @@ type App struct {
 
 // newApp prints to the given writers.
 func newApp(out, err io.Writer) *App {
-	return &App{out: out, err: err, output: formatTable, typed: map[string]string{}}
+	return &App{out: screen.Look(out, false), err: screen.Look(err, false), output: formatTable, typed: map[string]string{}}
+}
+
+// progress tells on standard error how far a long run is; for programs, which read the outcome, it is silent.
+func (a *App) progress(things string) *screen.Progress {
+	return screen.NewProgress(a.err, clock.System(), screen.ProgressOptions{Things: things, Silent: a.json()})
 }
 
 // json says whether programs read the output.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -100,9 +99,9 @@ func (a *App) verify(ctx context.Context, v *verification) error {
 	if err != nil {
 		return err
 	}
-	bar := &progressBar{out: a.err, live: isTerminal(a.err), silent: a.json()}
-	verdict, err := follow(ctx, eventlogv1.NewAuditServiceClient(conn), request, bar)
-	bar.end()
+	progress := a.progress("events")
+	verdict, err := follow(ctx, eventlogv1.NewAuditServiceClient(conn), request, progress)
+	progress.End()
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return errors.New("the verification was broken off; nothing was changed")
@@ -115,7 +114,7 @@ func (a *App) verify(ctx context.Context, v *verification) error {
 }
 
 // follow waits for the verdict, and shows how far it is.
-func follow(ctx context.Context, log eventlogv1.AuditServiceClient, request *eventlogv1.VerifyChainRequest, bar *progressBar) (*eventlogv1.VerifyVerdict, error) {
+func follow(ctx context.Context, log eventlogv1.AuditServiceClient, request *eventlogv1.VerifyChainRequest, progress *screen.Progress) (*eventlogv1.VerifyVerdict, error) {
 	stream, err := log.VerifyChain(ctx, request)
 	if err != nil {
 		return nil, err
@@ -129,8 +128,8 @@ func follow(ctx context.Context, log eventlogv1.AuditServiceClient, request *eve
 		if err != nil {
 			return nil, err
 		}
-		if p := message.GetProgress(); p != nil {
-			bar.show(p)
+		if p := message.GetProgress(); p.GetEventsTotal() > 0 {
+			progress.Told(p.GetEventsDone(), p.GetEventsTotal(), p.GetEventsPerSecond())
 		}
 		if message.GetVerdict() != nil {
 			verdict = message.GetVerdict()
@@ -158,41 +157,4 @@ func (a *App) printVerdict(v *eventlogv1.VerifyVerdict) error {
 		return nil
 	}
 	return brokenError{position: v.GetFirstBadPosition(), what: v.GetDescription()}
-}
-
-// progressBar tells how far a verification is: on a terminal in one line that changes, else in lines.
-type progressBar struct {
-	out          io.Writer
-	live, silent bool
-	width        int
-}
-
-func (b *progressBar) show(p *eventlogv1.VerifyProgress) {
-	if b.silent || p.GetEventsTotal() == 0 {
-		return
-	}
-	line := fmt.Sprintf("%3d %%  %d of %d events, %d a second", 100*p.GetEventsDone()/p.GetEventsTotal(), p.GetEventsDone(), p.GetEventsTotal(), p.GetEventsPerSecond())
-	if !b.live {
-		fmt.Fprintln(b.out, line)
-		return
-	}
-	fmt.Fprintf(b.out, "\r%-*s", b.width, line)
-	b.width = len(line)
-}
-
-// end leaves the terminal's line as it was.
-func (b *progressBar) end() {
-	if b.live && b.width > 0 {
-		fmt.Fprintf(b.out, "\r%*s\r", b.width, "")
-	}
-}
-
-// isTerminal says whether somebody sees what is written.
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

@@ -48,7 +48,7 @@ func TestVerify(t *testing.T) {
 	code, out, errOut := s.run("verify")
 	require.Zero(t, code)
 	require.Equal(t, "whole: 42 events, 7 streams, 1 receipt\nhead   position 42, 1970-01-01T00:00:00Z, hash "+headHash+"\n", out)
-	require.Equal(t, " 23 %  10 of 42 events, 21 a second\n 95 %  40 of 42 events, 21 a second\n", errOut)
+	require.Equal(t, " 23 %  10 of 42 events, 21 a second, 2s left\n 95 %  40 of 42 events, 21 a second, 1s left\n", errOut)
 
 	code, out, errOut = s.run("verify", "-o", "json")
 	require.Zero(t, code)

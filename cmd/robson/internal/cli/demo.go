@@ -13,6 +13,7 @@ import (
 
 	"github.com/robson/robson/cmd/robson/internal/client"
 	"github.com/robson/robson/cmd/robson/internal/demo"
+	"github.com/robson/robson/cmd/robson/internal/screen"
 	"github.com/robson/robson/cmd/robson/internal/stack"
 	"github.com/robson/robson/pkg/clock"
 )
@@ -89,7 +90,7 @@ func (a *App) demoWithStack(ctx context.Context, flags demoFlags) error {
 // demoIn runs a stack in a directory and plays the demo on it. The services speak into their log, not between the scenes.
 func (a *App) demoIn(ctx context.Context, dir string, log io.Writer, flags demoFlags) error {
 	quiet := *a
-	quiet.err, quiet.logLevel = log, min(a.logLevel, slog.LevelInfo)
+	quiet.err, quiet.logLevel = screen.Look(log, true), min(a.logLevel, slog.LevelInfo)
 	tel, stop, err := setUpTelemetry(ctx, &quiet, "robson")
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/robson/robson/cmd/robson/internal/client"
+	"github.com/robson/robson/cmd/robson/internal/screen"
 )
 
 // Groups of commands in the help text.
@@ -51,6 +52,7 @@ func rootCommand(app *App) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	flags := root.PersistentFlags()
 	flags.StringVarP(&app.output, "output", "o", formatTable, "`format`: table for people, json for programs")
+	flags.BoolVar(&app.noColor, "no-color", false, "no colours on a terminal (also: the variable NO_COLOR)")
 	flags.StringVar(&app.dataDir, "data-dir", client.DefaultDataDir(), "the `directory` in which robson up keeps its data")
 	flags.StringVar(&app.options.Token, "token", "", "who calls (default: the owner, by the profile that robson up leaves)")
 	flags.StringVar(&app.options.TenantID, "tenant-id", "", "for which tenant (`UUID`), if the token holds several")
@@ -86,6 +88,7 @@ func (a *App) prepare(cmd *cobra.Command) error {
 	if a.output != formatTable && a.output != formatJSON {
 		return usagef("--output must be table or json, found %q", a.output)
 	}
+	a.out, a.err = screen.Look(a.out.Writer, a.noColor), screen.Look(a.err.Writer, a.noColor)
 	dir, err := filepath.Abs(a.dataDir)
 	if err != nil {
 		return usagef("--data-dir: %s", err)

@@ -42,7 +42,7 @@ func (a *App) signaled(ctx context.Context) (context.Context, context.CancelFunc
 	// By its default SIGPIPE ends the program in the middle of a write. To be told of it instead would be to be told of every
 	// caller's connection that breaks.
 	signal.Ignore(syscall.SIGPIPE)
-	a.out = &readOut{to: a.out, unread: stop}
+	a.out = a.out.Through(func(to io.Writer) io.Writer { return &readOut{to: to, unread: stop} })
 	return ctx, stop
 }
 
