@@ -120,7 +120,7 @@ func writeCells(w io.Writer, columns []Column, cells [][]string) {
 		if title == "" {
 			title = strings.ToUpper(c.field)
 		}
-		head[j] = title
+		head[j] = Paint(w, Strong, title)
 		configs[j] = table.ColumnConfig{Number: j + 1}
 		if c.decimal || c.number {
 			configs[j].Align = text.AlignRight
@@ -135,7 +135,7 @@ func writeCells(w io.Writer, columns []Column, cells [][]string) {
 	for _, row := range cells {
 		r := make(table.Row, len(row))
 		for j, cell := range row {
-			r[j] = cell
+			r[j] = Paint(w, inkOfWord(cell), cell)
 		}
 		t.AppendRow(r)
 	}

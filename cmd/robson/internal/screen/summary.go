@@ -105,8 +105,8 @@ func shortID(id string) string {
 	return id[len(id)-shown:]
 }
 
-// shortStream is a stream key with its id's first group.
-func shortStream(key string) string {
+// ShortStream is a stream key with its id's first group.
+func ShortStream(key string) string {
 	kind, id, found := strings.Cut(key, ":")
 	if !found {
 		return key

@@ -13,6 +13,9 @@ var timelineColumns = []Column{
 	Col("summary", "WHAT"), Col("actor", "ACTOR"), Col("cause", "CAUSE"), Col("event_id", "EVENT ID"),
 }
 
+// eventColumn is where a timeline tells the type.
+const eventColumn = 4
+
 // WriteTimeline prints events as a table a person reads from top to bottom: when, where, what, and because of what. A cause on
 // the same screen is named by its position.
 func WriteTimeline(w io.Writer, events []*eventv1.Event, withIDs bool) {
@@ -26,7 +29,9 @@ func WriteTimeline(w io.Writer, events []*eventv1.Event, withIDs bool) {
 	}
 	cells := make([][]string, len(events))
 	for i, e := range events {
-		cells[i] = timelineRow(e, positions)[:len(columns)]
+		row := timelineRow(e, positions)
+		row[eventColumn] = Paint(w, EventInk(e), row[eventColumn])
+		cells[i] = row[:len(columns)]
 	}
 	writeCells(w, columns, cells)
 }
@@ -41,7 +46,7 @@ func timelineRow(e *eventv1.Event, positions map[string]int64) []string {
 		}
 	}
 	return []string{
-		strconv.FormatInt(e.GetPosition(), 10), timeText(e.GetOccurredAt()), shortStream(e.GetStreamKey()), strconv.FormatInt(e.GetSeq(), 10),
+		strconv.FormatInt(e.GetPosition(), 10), timeText(e.GetOccurredAt()), ShortStream(e.GetStreamKey()), strconv.FormatInt(e.GetSeq(), 10),
 		e.GetEventType(), Summary(e), EnumText(eventv1.ActorType(0).Descriptor(), e.GetActorType().Number()), cause, e.GetEventId(),
 	}
 }
