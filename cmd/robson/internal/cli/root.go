@@ -62,7 +62,7 @@ func rootCommand(app *App) *cobra.Command {
 		&cobra.Group{ID: groupLook, Title: "Look:"}, &cobra.Group{ID: groupSetUp, Title: "Set up:"})
 	add(root, groupRun, runCommands(app))
 	add(root, groupTrade, tradingCommands(app))
-	add(root, groupLook, []*cobra.Command{eventsCommand(app)})
+	add(root, groupLook, []*cobra.Command{explainCommand(app), eventsCommand(app)})
 	add(root, groupLook, auditCommands(app))
 	add(root, groupLook, resourceCommands(app))
 	add(root, groupSetUp, setUpCommands(app))
