@@ -12,9 +12,11 @@ import (
 	"github.com/robson/robson/pkg/identity"
 	"github.com/robson/robson/pkg/postgres"
 	"github.com/robson/robson/pkg/rpc"
+	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
 	"github.com/robson/robson/services/projector/internal/server"
 	"github.com/robson/robson/services/projector/internal/store"
+	"github.com/robson/robson/services/projector/internal/watch"
 )
 
 // Name is the service's, in tokens, metrics and pg_stat_activity.
@@ -26,12 +28,19 @@ const databaseConnsMax = 16
 // StoreConfig holds the limits of reads; its zero value works.
 type StoreConfig = store.Config
 
-// Config is what the service needs to run. Every field but the first three works as zero.
+// WatchConfig holds the limits of watching; its zero value works.
+type WatchConfig = watch.Config
+
+// Config is what the service needs to run. Every field but the first five works as zero.
 type Config struct {
 	// Listener takes the calls. Run closes it.
 	Listener net.Listener
 	// TokenFile says whom tokens stand for; it is read again when it changes.
 	TokenFile string
+	// ServiceToken is what the service presents to eventlog, which is at EventlogAddress: host:port or any gRPC target. Nobody
+	// need be there yet.
+	ServiceToken    string
+	EventlogAddress string
 	// Database holds the projections. Its Role defaults to robson_projector, its Application to robson-projector, its
 	// ConnsMax to 16.
 	Database postgres.Config
@@ -39,10 +48,12 @@ type Config struct {
 	Server rpc.ServerConfig
 	// Store holds the limits of reads.
 	Store StoreConfig
+	// Watch holds the limits of watching.
+	Watch WatchConfig
 }
 
-// Run serves until the context ends, then lets running calls finish. It needs no other service: state is read from
-// PostgreSQL.
+// Run serves until the context ends, then lets running calls finish; watchers are sent away at once. State is read from
+// PostgreSQL and needs no other service; watching needs eventlog, and answers UNAVAILABLE while it is away.
 func Run(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) (err error) {
 	if cfg.Listener == nil {
 		return errors.New("projector config: Listener is nil")
@@ -53,6 +64,9 @@ func Run(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) 
 			err = fmt.Errorf("projector: %w", err)
 		}
 	}()
+	if cfg.ServiceToken == "" || cfg.EventlogAddress == "" {
+		return errors.New("config: ServiceToken and EventlogAddress must be set")
+	}
 	tokens, err := identity.Open(cfg.TokenFile, clk, logger)
 	if err != nil {
 		return err
@@ -68,16 +82,38 @@ func Run(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) 
 	if err != nil {
 		return err
 	}
-	state, err := server.NewState(reads)
+	log, err := rpc.Dial(rpc.ClientConfig{Address: cfg.EventlogAddress, Token: cfg.ServiceToken, ByTenant: true})
 	if err != nil {
 		return err
 	}
-	rpcs, err := rpc.NewServer(logger, clk, tokens, cfg.Server)
+	defer func() { err = errors.Join(err, log.Close()) }()
+	hub, err := watch.New(ctx, clk, reads, eventlogv1.NewReadServiceClient(log), cfg.Watch)
 	if err != nil {
 		return err
+	}
+	defer hub.Close()
+	// A watcher never finishes by itself.
+	defer context.AfterFunc(ctx, hub.Close)()
+	rpcs, err := register(logger, clk, tokens, cfg.Server, reads, hub)
+	if err != nil {
+		return err
+	}
+	logger.InfoContext(ctx, "projector serves", "address", cfg.Listener.Addr().String())
+	return rpcs.Serve(ctx, cfg.Listener)
+}
+
+// register makes the server of all RPCs.
+func register(logger *slog.Logger, clk clock.Clock, tokens *identity.Store, cfg rpc.ServerConfig, reads *store.Store, hub *watch.Hub) (*rpc.Server, error) {
+	state, err := server.NewState(reads)
+	if err != nil {
+		return nil, err
+	}
+	rpcs, err := rpc.NewServer(logger, clk, tokens, cfg)
+	if err != nil {
+		return nil, err
 	}
 	projectorv1.RegisterStateServiceServer(rpcs, state)
 	projectorv1.RegisterAuditServiceServer(rpcs, server.NewAudit(reads))
-	logger.InfoContext(ctx, "projector serves", "address", cfg.Listener.Addr().String())
-	return rpcs.Serve(ctx, cfg.Listener)
+	projectorv1.RegisterWatchServiceServer(rpcs, server.NewWatch(state, hub))
+	return rpcs, nil
 }

@@ -50,7 +50,7 @@ func TestRun(t *testing.T) {
 	t.Parallel()
 	tenant, listener := uuid.New(), listen(t)
 	cfg := projector.Config{
-		Listener: listener, TokenFile: tokenFile(t, tenant), Database: postgres.Config{URL: testkit.Database(t).URL()},
+		Listener: listener, TokenFile: tokenFile(t, tenant), Database: postgres.Config{URL: testkit.Database(t).URL()}, ServiceToken: "projector's", EventlogAddress: "127.0.0.1:1",
 		Store: projector.StoreConfig{WaitMax: 20 * time.Millisecond},
 	}
 	ctx, stop := context.WithCancel(t.Context())
@@ -76,6 +76,12 @@ func TestRun(t *testing.T) {
 	first, err := stream.Recv()
 	require.NoError(t, err)
 	require.Zero(t, first.GetHeader().GetPosition())
+	watched, err := projectorv1.NewWatchServiceClient(conn).WatchOrders(t.Context(), &projectorv1.WatchOrdersRequest{})
+	require.NoError(t, err)
+	for err == nil {
+		_, err = watched.Recv()
+	}
+	require.True(t, fault.Is(err, fault.Unavailable), "nobody is at eventlog's address: %v", err)
 	health, err := healthv1.NewHealthClient(conn).Check(t.Context(), &healthv1.HealthCheckRequest{})
 	require.NoError(t, err)
 	require.Equal(t, healthv1.HealthCheckResponse_SERVING, health.GetStatus())
@@ -99,11 +105,16 @@ func TestRun_refusals(t *testing.T) {
 		"a broken token file": {projector.Config{TokenFile: broken, Database: postgres.Config{URL: db}}, "token file"},
 		"no database":         {projector.Config{TokenFile: tokens}, "URL is empty"},
 		"no such role":        {projector.Config{TokenFile: tokens, Database: postgres.Config{URL: db, Role: "robson_nobody"}}, "robson_nobody"},
+		"no token of its own": {projector.Config{TokenFile: tokens, Database: postgres.Config{URL: db}}, "ServiceToken"},
+		"no place to watch":   {projector.Config{TokenFile: tokens, Database: postgres.Config{URL: db}, Watch: projector.WatchConfig{MailboxRows: -1}}, "holds nothing"},
 		"impossible limits":   {projector.Config{TokenFile: tokens, Database: postgres.Config{URL: db}, Store: projector.StoreConfig{WaitersMax: -1}}, "WaitersMax"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c.cfg.Listener = listen(t)
+			if name != "no token of its own" {
+				c.cfg.ServiceToken, c.cfg.EventlogAddress = "projector's", "127.0.0.1:1"
+			}
 			require.ErrorContains(t, projector.Run(t.Context(), testkit.Logger(t), clock.System(), c.cfg), c.says)
 			require.ErrorIs(t, c.cfg.Listener.Close(), net.ErrClosed, "the listener is given back")
 		})

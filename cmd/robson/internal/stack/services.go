@@ -49,7 +49,9 @@ func Serve(ctx context.Context, name string, s Settings) error {
 	case eventlog.Name:
 		return eventlog.Run(ctx, s.Logger, s.Clock, eventlog.Config{Listener: s.Listener, TokenFile: s.TokenFile, Database: database})
 	case projector.Name:
-		return projector.Run(ctx, s.Logger, s.Clock, projector.Config{Listener: s.Listener, TokenFile: s.TokenFile, Database: database})
+		return projector.Run(ctx, s.Logger, s.Clock, projector.Config{
+			Listener: s.Listener, TokenFile: s.TokenFile, ServiceToken: s.ServiceToken, EventlogAddress: s.Addresses[client.Eventlog], Database: database,
+		})
 	case connector.Name:
 		return connector.Run(ctx, s.Logger, s.Clock, connector.Config{
 			Listener: s.Listener, TokenFile: s.TokenFile, ServiceToken: s.ServiceToken,
@@ -70,4 +72,6 @@ func Serve(ctx context.Context, name string, s Settings) error {
 func HasDatabase(name string) bool { return name == eventlog.Name || name == projector.Name }
 
 // CallsOthers says whether a service presents a token of its own to others.
-func CallsOthers(name string) bool { return name == command.Name || name == connector.Name }
+func CallsOthers(name string) bool {
+	return name == command.Name || name == connector.Name || name == projector.Name
+}

@@ -55,6 +55,7 @@ func (b *bundle) dial(t *testing.T) func(token string) *grpc.ClientConn {
 	require.NoError(t, err)
 	projectorv1.RegisterStateServiceServer(s, b.State)
 	projectorv1.RegisterAuditServiceServer(s, NewAudit(b.store))
+	projectorv1.RegisterWatchServiceServer(s, NewWatch(b.State, b.hub))
 	listener := bufconn.Listen(1 << 16)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	served := make(chan error, 1)

@@ -32,6 +32,7 @@ const head = 40
 type bundle struct {
 	*State
 	store  *store.Store
+	hub    Watcher
 	writer *storetest.Writer
 	rng    *rand.Rand
 	tenant uuid.UUID

@@ -13,6 +13,16 @@ type Condition struct {
 	among  bool
 	// fixed stands in the query as it is: the planner proves a partial index by constants only.
 	fixed string
+	// text, if set, makes the condition out of its parameters.
+	text func(bind func(value any) string) string
+}
+
+// name tells conditions apart, in page tokens.
+func (c Condition) name() string {
+	if c.fixed != "" {
+		return c.fixed
+	}
+	return c.column
 }
 
 // NotClosed keeps the positions that still matter; an index holds just them. Beside a choice among states, which the
@@ -28,9 +38,9 @@ func IsText(column, text string) Condition { return Condition{column: column, va
 // IsTrue keeps the rows whose column is this truth value.
 func IsTrue(column string, truth bool) Condition {
 	if truth {
-		return Condition{fixed: column}
+		return Condition{column: column, fixed: column}
 	}
-	return Condition{fixed: "not " + column}
+	return Condition{column: column, fixed: "not " + column}
 }
 
 // InTexts keeps the rows whose column is one of these texts, in whatever order they are named.

@@ -100,3 +100,6 @@ func (l Listing) expressions() []string {
 	}
 	return texts
 }
+
+// Table is whose rows are listed.
+func (l Listing) Table() *projection.Table { return l.table }

@@ -18,7 +18,7 @@ const (
 select set_config('robson.tenants', $1, true)`
 
 	headGet = `-- name: HeadGet
-select last_position, last_hash from tenant_log where tenant_id = $1`
+select last_position, last_hash, generation from tenant_log where tenant_id = $1`
 
 	exportTimeouts = `-- name: ExportTimeouts
 select set_config('statement_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $2, true)`
@@ -51,6 +51,8 @@ func (q rowsQuery) build(tenant uuid.UUID) (string, []any) {
 		rowsql.QueryName(table.Name, q.verb), strings.Join(table.ColumnNames(), ", "), table.Name, rowsql.LiveEpoch)
 	for _, c := range q.conditions {
 		switch {
+		case c.text != nil:
+			fmt.Fprintf(&b, "\n  and %s", c.text(bind))
 		case c.fixed != "":
 			fmt.Fprintf(&b, "\n  and %s", c.fixed)
 		case c.among:

@@ -105,6 +105,8 @@ func New(clk clock.Clock, pool *pgxpool.Pool, cfg Config) (*Store, error) {
 type Head struct {
 	Position int64
 	Hash     []byte
+	// Generation counts the rebuilds of the tenant's tables.
+	Generation int64
 }
 
 // read runs the queries that queue adds to the batch in one snapshot, whose head has reached least. Where the head is
@@ -138,7 +140,7 @@ func (s *Store) snapshot(ctx context.Context, tenant uuid.UUID, queue func(*pgx.
 
 // scan reads the answer of headGet.
 func (h *Head) scan(found pgx.Row) error {
-	err := found.Scan(&h.Position, &h.Hash)
+	err := found.Scan(&h.Position, &h.Hash, &h.Generation)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
 	}

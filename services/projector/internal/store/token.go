@@ -85,7 +85,7 @@ func tokenDigest(tenant uuid.UUID, l Listing, conditions []Condition, key []stri
 	}
 	all := make([]condition, len(conditions))
 	for i, c := range conditions {
-		all[i] = condition{Column: c.column + c.fixed, Value: c.value}
+		all[i] = condition{Column: c.name(), Value: c.value}
 	}
 	data, err := json.Marshal([]any{tenant, l.table.Name, l.descending, all, key})
 	if err != nil {
