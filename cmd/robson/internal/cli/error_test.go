@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ func TestUsage(t *testing.T) {
 		"position opne --account-id x":                     `"robson position" has no command "opne": did you mean open?`,
 		"--frobnicate":                                     `"robson" has no flag --frobnicate; see robson --help`,
 		"position --frobnicate=1":                          `"robson position" has no flag --frobnicate=1; see robson position --help`,
-		"events -o json -z":                                `"robson events" has no flag -z; see robson events --help`,
+		"events -o table -z":                               `"robson events" has no flag -z; see robson events --help`,
 		"position frobnicate":                              `"robson position" has no command "frobnicate"; it has arm, close, disarm, move-stop, open`,
 		"position open --acount-id x":                      `"robson position open" has no flag --acount-id: did you mean --account-id?`,
 		"position open --stop 1":                           `"robson position open" has no flag --stop: did you mean --technical-stop?`,
@@ -144,7 +145,7 @@ func TestRefused_by_risk_gates(t *testing.T) {
 		code, out, errOut := s.run("signal", "submit", positionID, "--technical-stop", "1", "-o", "json")
 		require.Equal(t, 3, code)
 		require.True(t, json.Valid([]byte(out)))
-		require.Equal(t, "error: refused by the risk gates: min_notional\n", errOut)
+		require.JSONEq(t, `{"error":{"kind":"refused","reason":"","message":"refused by the risk gates: min_notional","fields":[],"exit_status":3}}`, errOut)
 	}
 }
 
@@ -190,4 +191,35 @@ func TestVersion(t *testing.T) {
 	require.True(t, json.Valid([]byte(out)))
 	_, out, _ = run(t, "--version")
 	require.NotEmpty(t, out)
+}
+
+// TestErrors_for_programs are one document on standard error, with the same exit status as for people.
+func TestErrors_for_programs(t *testing.T) {
+	t.Parallel()
+	s := start(t).
+		answer("GetPosition", fault.InvalidField("position_id", "must be a UUID")).
+		answer("ListPositions", fault.New(fault.Stale, "BEHIND", "the state holds up to position 5").With("position", "5").WithRetryAfter(2*time.Second)).
+		answer("VerifyChain", verdict(brokenVerdict))
+	for line, want := range map[string]struct {
+		code int
+		body string
+	}{
+		"positions get x -o json":                   {2, `"kind":"invalid","reason":"INVALID_FIELD","message":"position_id: must be a UUID","fields":[{"field":"POSITION_ID","description":"must be a UUID"}]`},
+		"positions list --output json":              {5, `"kind":"stale","reason":"BEHIND","message":"the state holds up to position 5","fields":[],"metadata":{"position":"5"},"retry_after":"2s"`},
+		"positions list --frobnicate --output=json": {2, `"kind":"invalid","reason":"","message":"\"robson positions list\" has no flag --frobnicate; see robson positions list --help","fields":[]`},
+		"positon -ojson":                            {2, `"kind":"invalid","reason":"","message":"\"robson\" has no command \"positon\": did you mean position or positions?","fields":[]`},
+		"events list -o json --from -1":             {2, `"kind":"invalid","reason":"","message":"--from: must be at least 1, found -1","fields":[]`},
+	} {
+		code, out, errOut := s.run(strings.Fields(line)...)
+		require.Equal(t, want.code, code, line)
+		require.Empty(t, out, line)
+		require.JSONEq(t, `{"error":{`+want.body+`,"exit_status":`+strconv.Itoa(want.code)+`}}`, errOut, line)
+	}
+	code, out, errOut := s.run("verify", "-o", "json")
+	require.Equal(t, 6, code)
+	require.True(t, json.Valid([]byte(out)), "the verdict is the answer")
+	require.Contains(t, errOut, `"kind":"corrupt"`)
+	code, _, errOut = run(t, "--data-dir", t.TempDir(), "positions", "list", "-o", "json")
+	require.Equal(t, 2, code)
+	require.Contains(t, errOut, `"kind":"invalid"`)
 }

@@ -31,7 +31,11 @@ func Run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	root.SetOut(out)
 	root.SetErr(errOut)
 	err := root.ExecuteContext(ctx)
-	if err != nil {
+	switch {
+	case err == nil:
+	case app.json() || asksJSON(args):
+		app.printErrorJSON(err)
+	default:
 		app.printError(err)
 	}
 	return exitCode(err)
@@ -44,6 +48,7 @@ func rootCommand(app *App) *cobra.Command {
 		"and positions, orders, balances and risk as the fold of that log.\n\n" +
 		"Start a stack with `robson up`; see the whole life of an order with `robson demo`.\n" +
 		"Where a stack is and how to run one can also be said by variables: --data-dir is ROBSON_DATA_DIR.\n\n" +
+		"With --output json answers are documents on standard output, and an error is one on standard error: {\"error\": {\"kind\": ...}}.\n\n" +
 		"Exit status: 0 done, 1 failed, 2 bad input, 3 refused by a rule, 4 conflict, 5 try again, 6 the log is broken."
 	root.Version = version()
 	root.SetVersionTemplate("{{.Version}}\n")
