@@ -65,8 +65,7 @@ func checkLimit(limit int) error {
 
 // listCommand lists rows page by page until the limit.
 func (r resource) listCommand(app *App) *cobra.Command {
-	limit := 0
-	minPosition := int64(0)
+	limit, minPosition, watching := 0, int64(0), false
 	filters := newFieldFlags(r.listRequest().ProtoReflect().Descriptor(), r.filters)
 	cmd := &cobra.Command{
 		Use: "list", Short: "List " + r.rowsText(), Args: noArgs, Example: indent(r.example),
@@ -78,6 +77,9 @@ func (r resource) listCommand(app *App) *cobra.Command {
 			if err := checkLimit(limit); err != nil {
 				return err
 			}
+			if watching {
+				return r.runWatch(cmd.Context(), app, request, limit, false)
+			}
 			app.typed["min_position"] = "--min-position"
 			setInt(request, "min_position", minPosition)
 			return r.runList(cmd.Context(), app, request, limit)
@@ -87,6 +89,7 @@ func (r resource) listCommand(app *App) *cobra.Command {
 	filters.register(cmd.Flags())
 	limitFlag(cmd, &limit)
 	minPositionFlag(cmd, &minPosition)
+	r.watchFlag(cmd, &watching)
 	return cmd
 }
 
@@ -141,7 +144,7 @@ func (r resource) read(ctx context.Context, app *App, request proto.Message, lim
 
 // getCommand shows one row whole, by its id.
 func (r resource) getCommand(app *App) *cobra.Command {
-	minPosition := int64(0)
+	minPosition, watching := int64(0), false
 	idField := string(r.getRequest().ProtoReflect().Descriptor().Fields().ByNumber(1).Name())
 	cmd := &cobra.Command{
 		Use: "get " + strings.ToUpper(idField), Short: "Show one whole", Args: oneArg(strings.ToUpper(idField)),
@@ -153,6 +156,9 @@ func (r resource) getCommand(app *App) *cobra.Command {
 			app.typed[idField], app.typed["min_position"] = strings.ToUpper(idField), "--min-position"
 			request, response := r.getRequest(), r.getResponse()
 			setText(request, idField, args[0])
+			if watching {
+				return r.runWatch(cmd.Context(), app, request, 1, true)
+			}
 			setInt(request, "min_position", minPosition)
 			if err := conn.Invoke(cmd.Context(), stateService+r.get, request, response); err != nil {
 				return err
@@ -167,12 +173,13 @@ func (r resource) getCommand(app *App) *cobra.Command {
 		},
 	}
 	minPositionFlag(cmd, &minPosition)
+	r.watchFlag(cmd, &watching)
 	return cmd
 }
 
 // pickCommand shows one row whole that is named by several ids, of which the list's filters choose it.
 func (r resource) pickCommand(app *App) *cobra.Command {
-	minPosition := int64(0)
+	minPosition, watching := int64(0), false
 	var names, required []string
 	for _, key := range r.keys {
 		name, needed := strings.CutSuffix(key, "!")
@@ -196,6 +203,9 @@ func (r resource) pickCommand(app *App) *cobra.Command {
 			}
 			app.typed[names[0]], app.typed["min_position"] = argument, "--min-position"
 			setText(request, names[0], args[0])
+			if watching {
+				return r.runWatch(cmd.Context(), app, request, 1, true)
+			}
 			setInt(request, "min_position", minPosition)
 			return r.runPick(cmd.Context(), app, request)
 		},
@@ -203,6 +213,7 @@ func (r resource) pickCommand(app *App) *cobra.Command {
 	flags.register(cmd.Flags())
 	requireFlags(cmd, required...)
 	minPositionFlag(cmd, &minPosition)
+	r.watchFlag(cmd, &watching)
 	return cmd
 }
 

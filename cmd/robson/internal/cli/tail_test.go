@@ -121,14 +121,16 @@ type stopper struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 	when string
-	stop context.CancelFunc
+	// times is how often the text must have been written.
+	times int
+	stop  context.CancelFunc
 }
 
 func (s *stopper) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n, err := s.text.Write(p)
-	if strings.Contains(s.text.String(), s.when) {
+	if strings.Count(s.text.String(), s.when) >= s.times {
 		s.stop()
 	}
 	return n, err
@@ -139,9 +141,19 @@ func (s *services) runUntil(text string, args ...string) (code int, out, errOut 
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(s.t.Context())
 	defer cancel()
-	stdout, stderr := &stopper{when: text, stop: cancel}, &bytes.Buffer{}
+	stdout, stderr := &stopper{when: text, times: 1, stop: cancel}, &bytes.Buffer{}
 	code = cli.Run(ctx, append([]string{"--data-dir", s.dir}, args...), stdout, stderr)
 	return code, stdout.text.String(), stderr.String()
+}
+
+// runOn runs a command line on a terminal until it has written a text so many times, as if by Ctrl-C then.
+func (s *services) runOn(w *window, text string, times int, args ...string) (code int, shown string) {
+	s.t.Helper()
+	ctx, cancel := context.WithCancel(s.t.Context())
+	defer cancel()
+	w.when, w.times, w.stop = text, times, cancel
+	code = cli.Run(ctx, append([]string{"--data-dir", s.dir}, args...), w, &bytes.Buffer{})
+	return code, w.text.String()
 }
 
 // TestTail_ends_with_CtrlC as it should: with status 0.
