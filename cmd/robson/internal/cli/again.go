@@ -31,7 +31,7 @@ func (a *App) follow(ctx context.Context, s stream) error {
 	delay := againFirst
 	for begun := false; ; {
 		came, err := s.open(ctx)
-		if ctx.Err() != nil {
+		if ended(ctx) {
 			return nil
 		}
 		begun = begun || came
@@ -42,9 +42,7 @@ func (a *App) follow(ctx context.Context, s stream) error {
 			return err
 		}
 		fmt.Fprintf(a.err, "the connection broke (%s); going on after %s\n", err, s.place())
-		if clock.Sleep(ctx, clock.System(), delay) != nil {
-			return nil
-		}
+		_ = clock.Sleep(ctx, clock.System(), delay) // its end is the context's, which ends the next try
 		delay = min(2*delay, againMost)
 	}
 }
@@ -54,3 +52,6 @@ func (a *App) follow(ctx context.Context, s stream) error {
 func passes(err error) bool {
 	return errors.Is(err, io.EOF) || fault.Is(err, fault.Unavailable) || fault.Is(err, fault.Exhausted)
 }
+
+// ended says whether somebody has ended it.
+func ended(ctx context.Context) bool { return ctx.Err() != nil }

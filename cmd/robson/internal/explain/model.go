@@ -157,7 +157,7 @@ type Fill struct {
 	Position int64  `json:"position"`
 	FillID   string `json:"fill_id"`
 	OrderID  string `json:"order_id"`
-	// Leg is entry, exit, insurance or manual; empty for an order that is not known.
+	// Leg is entry, exit, insurance, manual entry or manual exit; empty for an order that is not known.
 	Leg      string          `json:"leg"`
 	Side     string          `json:"side"`
 	Quantity decimal.Decimal `json:"quantity"`
@@ -168,6 +168,8 @@ type Fill struct {
 	// FeeQuote is empty where the fee could not be valued.
 	FeeQuote string    `json:"fee_quote,omitempty"`
 	FilledAt time.Time `json:"filled_at"`
+	// Counts says that the sums hold it: not while its order is not claimed, nor after the position has ended.
+	Counts bool `json:"counts"`
 }
 
 // Closed is the end of a position.

@@ -279,7 +279,11 @@ func writeMoney(w io.Writer, x *Explanation) {
 		table := screen.NewTable(screen.Text("POS"), screen.Text("LEG"), screen.Text("SIDE"), screen.Decimal("QUANTITY"), screen.Decimal("PRICE"), screen.Decimal("QUOTE"),
 			screen.Decimal("FEE"), screen.Text("ASSET"), screen.Decimal("FEE IN QUOTE"), screen.Text("FILLED (UTC)"))
 		for _, f := range m.Fills {
-			table.Add("#"+strconv.FormatInt(f.Position, 10), f.Leg, f.Side, money.Format(f.Quantity), money.Format(f.Price), money.Format(f.Quote),
+			leg := f.Leg
+			if !f.Counts {
+				leg = strings.TrimSpace(leg + " (not counted)")
+			}
+			table.Add("#"+strconv.FormatInt(f.Position, 10), leg, f.Side, money.Format(f.Quantity), money.Format(f.Price), money.Format(f.Quote),
 				money.Format(f.Fee), f.FeeAsset, screen.Round(f.FeeQuote), shown(f.FilledAt))
 		}
 		table.Write(w)

@@ -44,7 +44,7 @@ type Receiver interface {
 // Watch tells the rows that the query asks for and then their changes, until the context or the receiver ends it. It never
 // returns nil.
 func (h *Hub) Watch(ctx context.Context, tenant uuid.UUID, q Query, to Receiver) error {
-	f, box, err := h.join(tenant, q.Listing.Table().Name)
+	f, box, err := h.join(tenant, q.Listing.Table().Name) //nolint:contextcheck // a feed outlives the call that begins it
 	if err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func (w *watcher) synced(to point) error {
 
 // tell tells what a group has for the watcher that he was not told yet.
 func (w *watcher) tell(ctx context.Context, g *group) error {
-	if g.upTo.generation != w.told.generation && g.upTo.generation > w.told.generation || g.reset && g.upTo.position > w.told.position {
+	if g.upTo.generation > w.told.generation || g.reset && g.upTo.position > w.told.position {
 		return w.all(ctx)
 	}
 	if g.upTo.position < w.told.position {

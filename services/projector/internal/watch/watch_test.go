@@ -82,7 +82,7 @@ func TestWatch_nothing_is_lost(t *testing.T) {
 			for s.point.Position < things+changes {
 				s.until(min(s.point.Position+int64(10+i), things+changes))
 				s.stop()
-				_ = s.end() //nolint:errcheck // it was told to stop
+				_ = s.end() // it was told to stop
 				after := s.point
 				q.After = &after
 				rows, point := s.rows, s.point

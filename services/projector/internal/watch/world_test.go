@@ -230,9 +230,11 @@ func (m mouth) Reset(at int64) error { return m.say(told{what: "reset", position
 func (m mouth) Row(at int64, row projection.Row) error {
 	return m.say(told{what: "row", position: at, row: row})
 }
+
 func (m mouth) Left(at int64, row projection.Row) error {
 	return m.say(told{what: "left", position: at, row: row})
 }
+
 func (m mouth) Synced(at, generation int64) error {
 	return m.say(told{what: "synced", position: at, generation: generation})
 }
