@@ -1,0 +1,58 @@
+package rowsql
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/robson/robson/pkg/projection"
+)
+
+// QueueScope reads a scope's part of a tenant's live state: the rows of the scope and those of its context, as
+// projection.Scope.Cut finds them in memory. cut is emptied now and filled as the results come. They come table by table, in no
+// order within one; Cut and snapshots sort them.
+func QueueScope(queue *pgx.Batch, tenant uuid.UUID, scope projection.Scope, cut *projection.Cut) {
+	*cut = projection.Cut{}
+	for _, t := range projection.Tables() {
+		seen := map[projection.Key]bool{}
+		clauses, _ := scope.Own(t.Name)
+		queueClauses(queue, t, tenant, scope, clauses, seen, &cut.Own)
+		queueClauses(queue, t, tenant, scope, scope.Context(t.Name), seen, &cut.Context)
+	}
+}
+
+// queueClauses asks for the rows that meet each clause. One query for each goes by an index; one for all would not.
+func queueClauses(queue *pgx.Batch, t *projection.Table, tenant uuid.UUID, scope projection.Scope, clauses []projection.Clause, seen map[projection.Key]bool, into *[]projection.Row) {
+	for i := range clauses {
+		text := fmt.Sprintf("-- name: %s\nselect %s\nfrom %s\nwhere tenant_id = $1 and epoch = %s\n  and %s",
+			QueryName(t.Name, "Scope"), strings.Join(t.ColumnNames(), ", "), t.Name, LiveEpoch, condition(&clauses[i]))
+		queue.Queue(text, tenant, scope.ID).Query(func(rows pgx.Rows) error {
+			return Collect(t, rows, func(row projection.Row) {
+				if key := row.Key(); !seen[key] {
+					seen[key] = true
+					*into = append(*into, row)
+				}
+			})
+		})
+	}
+}
+
+// condition is a clause in SQL; $1 is the tenant, $2 the scope's id. The ids of other rows are an array that is made once, so that
+// they are looked up by an index.
+func condition(c *projection.Clause) string {
+	text := c.Column + " = $2"
+	if c.Among != nil {
+		others := make([]string, len(c.Among.Clauses))
+		for i := range c.Among.Clauses {
+			others[i] = "(" + condition(&c.Among.Clauses[i]) + ")"
+		}
+		text = fmt.Sprintf("%s = any (array(select %s from %s where tenant_id = $1 and epoch = %s and (%s)))",
+			c.Column, c.Among.Column, c.Among.Table, LiveEpoch, strings.Join(others, " or "))
+	}
+	if c.Unclaimed {
+		text += " and not known and position_id is null"
+	}
+	return text
+}
