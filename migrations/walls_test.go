@@ -32,8 +32,8 @@ var beyondTenants = map[string]string{
 var changes = map[string]map[string][]string{
 	"robson_projector": {},
 	"robson_snapshotter": {
-		"snapshots":     {"INSERT", "DELETE"},
-		"snapshots_due": {"UPDATE", "DELETE"},
+		"snapshots":     {"INSERT", "UPDATE", "DELETE"},
+		"snapshots_due": {"INSERT", "UPDATE", "DELETE"},
 		"tenant_log":    {"UPDATE"},
 	},
 	"robson_replayer": {
@@ -47,6 +47,9 @@ var headColumns = map[string][]string{
 	"robson_snapshotter": {"snapshot_at_workflow_end", "snapshot_every_events", "snapshot_every_seconds"},
 	"robson_replayer":    {"epoch", "generation", "rules_version"},
 }
+
+// snapshotColumns are those of a snapshot that may change: whether it was told, and what was found of it. Its state is what it is.
+var snapshotColumns = []string{"told_at", "unfit", "verified_at"}
 
 // texts reads a query for one text a row.
 func texts(t *testing.T, pool *pgxpool.Pool, sql string, args ...any) []string {
@@ -197,6 +200,9 @@ where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
 select column_name::text from information_schema.column_privileges
 where grantee = $1 and table_name = 'tenant_log' and privilege_type = 'UPDATE' order by 1`, role))
 	}
+	require.Equal(t, snapshotColumns, texts(t, pool, `
+select column_name::text from information_schema.column_privileges
+where grantee = 'robson_snapshotter' and table_name = 'snapshots' and privilege_type = 'UPDATE' order by 1`))
 }
 
 // TestCatalogue_functions_cannot_be_led_astray: what runs as the owner names the schemas it looks into, the temporary one
@@ -225,7 +231,7 @@ order by 1`, role)
 
 // valueOf is a value for a column of a type, in SQL. A type or a check that is new must be taught here.
 func valueOf(column, kind string) (string, bool) {
-	byName := map[string]string{"actor_type": "'cli'", "scope": "'account'", "tenant_id": "$1::uuid"}
+	byName := map[string]string{"actor_type": "'cli'", "scope": "'account'", "trigger": "'count'", "tenant_id": "$1::uuid"}
 	byType := map[string]string{
 		"uuid": "gen_random_uuid()", "text": "gen_random_uuid()::text", "bigint": "7", "integer": "7", "boolean": "true", "numeric": "7", "timestamptz": "now()",
 		"bytea": "sha256('x')", "json": "'{}'", "jsonb": "'{}'", "text[]": "'{}'", "uuid[]": "'{}'",
