@@ -68,7 +68,7 @@ func rootCommand(app *App) *cobra.Command {
 	add(root, groupRun, runCommands(app))
 	add(root, groupTrade, tradingCommands(app))
 	add(root, groupLook, []*cobra.Command{explainCommand(app), eventsCommand(app)})
-	add(root, groupLook, auditCommands(app))
+	add(root, groupLook, append(auditCommands(app), snapshotsCommand(app)))
 	add(root, groupLook, resourceCommands(app))
 	add(root, groupSetUp, setUpCommands(app))
 	return root

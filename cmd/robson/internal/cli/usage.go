@@ -89,6 +89,16 @@ func oneArg(name string) cobra.PositionalArgs {
 	}
 }
 
+// oneArgAtMost is for commands about one thing, or about all.
+func oneArgAtMost(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) <= 1 {
+			return nil
+		}
+		return usagef("%q takes one argument at most, %s, found %d; see %s --help", cmd.CommandPath(), name, len(args), cmd.CommandPath())
+	}
+}
+
 // missingFlags names every required flag that the line leaves out.
 func missingFlags(cmd *cobra.Command) error {
 	var missing []string

@@ -23,10 +23,11 @@ const (
 
 // DefaultAddresses are where the services listen unless told otherwise.
 var DefaultAddresses = map[string]string{
-	Command:   "127.0.0.1:7401",
-	Eventlog:  "127.0.0.1:7402",
-	Projector: "127.0.0.1:7403",
-	Connector: "127.0.0.1:7406",
+	Command:     "127.0.0.1:7401",
+	Eventlog:    "127.0.0.1:7402",
+	Projector:   "127.0.0.1:7403",
+	Snapshotter: "127.0.0.1:7404",
+	Connector:   "127.0.0.1:7406",
 }
 
 // Profile is what a person's command line needs to reach a stack: written by `robson up`, mode 0600.

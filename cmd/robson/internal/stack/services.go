@@ -15,6 +15,7 @@ import (
 	"github.com/robson/robson/services/connector"
 	"github.com/robson/robson/services/eventlog"
 	"github.com/robson/robson/services/projector"
+	"github.com/robson/robson/services/snapshotter"
 )
 
 // paperDir is the paper venue's own place in a data directory: an outside world, which all connectors share.
@@ -24,8 +25,8 @@ const paperDir = "paper"
 type Settings struct {
 	// Listener takes the service's calls. Serve closes it, whatever comes.
 	Listener net.Listener
-	// DatabaseURL is the PostgreSQL of eventlog and projector. Its login must be allowed to act by their roles
-	// (robson_eventlog, robson_projector); the other services have no database.
+	// DatabaseURL is the PostgreSQL of eventlog, projector and snapshotter. Its login must be allowed to act by their roles
+	// (robson_eventlog and so on); the other services have no database.
 	DatabaseURL string
 	// TokenFile says whom tokens stand for.
 	TokenFile string
@@ -52,6 +53,10 @@ func Serve(ctx context.Context, name string, s Settings) error {
 		return projector.Run(ctx, s.Logger, s.Clock, projector.Config{
 			Listener: s.Listener, TokenFile: s.TokenFile, ServiceToken: s.ServiceToken, EventlogAddress: s.Addresses[client.Eventlog], Database: database,
 		})
+	case snapshotter.Name:
+		return snapshotter.Run(ctx, s.Logger, s.Clock, snapshotter.Config{
+			Listener: s.Listener, TokenFile: s.TokenFile, ServiceToken: s.ServiceToken, EventlogAddress: s.Addresses[client.Eventlog], Database: database,
+		})
 	case connector.Name:
 		return connector.Run(ctx, s.Logger, s.Clock, connector.Config{
 			Listener: s.Listener, TokenFile: s.TokenFile, ServiceToken: s.ServiceToken,
@@ -69,9 +74,11 @@ func Serve(ctx context.Context, name string, s Settings) error {
 }
 
 // HasDatabase says whether a service keeps or reads tables.
-func HasDatabase(name string) bool { return name == eventlog.Name || name == projector.Name }
+func HasDatabase(name string) bool {
+	return name == eventlog.Name || name == projector.Name || name == snapshotter.Name
+}
 
 // CallsOthers says whether a service presents a token of its own to others.
 func CallsOthers(name string) bool {
-	return name == command.Name || name == connector.Name || name == projector.Name
+	return name == command.Name || name == connector.Name || name == projector.Name || name == snapshotter.Name
 }

@@ -31,7 +31,7 @@ const (
 const DatabaseDir = "postgres"
 
 // startOrder is the order in which the services start, so that each finds those it talks to; they stop the other way.
-var startOrder = []string{client.Eventlog, client.Projector, client.Connector, client.Command}
+var startOrder = []string{client.Eventlog, client.Projector, client.Snapshotter, client.Connector, client.Command}
 
 // Config says what to run and where.
 type Config struct {
@@ -105,7 +105,7 @@ func (s *Stack) start(ctx context.Context) error {
 		if err := s.awaitReady(ctx, name, addresses[name]); err != nil {
 			return err
 		}
-		fmt.Fprintf(s.cfg.Out, "  %-10s %s\n", name, addresses[name])
+		fmt.Fprintf(s.cfg.Out, "  %-11s %s\n", name, addresses[name])
 	}
 	return client.Profile{Addresses: addresses, Token: secrets.owner, TenantID: secrets.tenantID}.Save(s.cfg.DataDir)
 }
@@ -160,7 +160,7 @@ func (s *Stack) startDatabase(ctx context.Context) error {
 	if s.server.Adopted() {
 		how = "taken over from a run that was killed"
 	}
-	fmt.Fprintf(s.cfg.Out, "  %-10s %s, in %s\n", "postgresql", how, filepath.Join(s.cfg.DataDir, DatabaseDir))
+	fmt.Fprintf(s.cfg.Out, "  %-11s %s, in %s\n", "postgresql", how, filepath.Join(s.cfg.DataDir, DatabaseDir))
 	return nil
 }
 
