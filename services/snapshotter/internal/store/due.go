@@ -47,18 +47,23 @@ func (s *Store) Remake(ctx context.Context, tenant uuid.UUID, scope projection.S
 }
 
 // DueByTime makes due the scopes of a tenant that have changed since their newest snapshot and for which the time of the schedule is
-// over: at most so many, the longest changed first. It gives how many they were.
-func (s *Store) DueByTime(ctx context.Context, tenant uuid.UUID, size int) (int, error) {
-	var made int
-	err := s.write(ctx, []uuid.UUID{tenant}, func(ctx context.Context, tx pgx.Tx) error {
+// over: at most so many, the longest changed first. It gives how many they were, and the time of the schedule; 0 for never.
+func (s *Store) DueByTime(ctx context.Context, tenant uuid.UUID, size int) (made int, every time.Duration, err error) {
+	err = s.write(ctx, []uuid.UUID{tenant}, func(ctx context.Context, tx pgx.Tx) error {
+		var schedule checkpoint.Schedule
+		err := tx.QueryRow(ctx, scheduleGet, tenant).Scan(&schedule.EveryEvents, &schedule.EverySeconds, &schedule.AtWorkflowEnd)
+		if err != nil || schedule.EverySeconds == 0 {
+			return err //nolint:wrapcheck // As below.
+		}
+		every = time.Duration(schedule.EverySeconds) * time.Second
 		tag, err := tx.Exec(ctx, dueByTime, tenant, size)
 		made = int(tag.RowsAffected())
 		return err //nolint:wrapcheck // As below.
 	})
 	if err != nil {
-		return 0, fmt.Errorf("look for what time makes due of tenant %s: %w", tenant, err)
+		return 0, 0, fmt.Errorf("look for what time makes due of tenant %s: %w", tenant, err)
 	}
-	return made, nil
+	return made, every, nil
 }
 
 // Waiting says how many snapshots of some tenants are due, and for how long the oldest has been.

@@ -80,7 +80,7 @@ func TestStore_DueByTime(t *testing.T) {
 	t.Parallel()
 	byTime := func(t *testing.T, b *testBundle) []string {
 		t.Helper()
-		_, err := b.DueByTime(t.Context(), b.tenant, 100)
+		_, _, err := b.DueByTime(t.Context(), b.tenant, 100)
 		require.NoError(t, err)
 		rows, err := b.super.Query(t.Context(), "select scope || ' ' || position || ' ' || reason from snapshots_due order by 1")
 		require.NoError(t, err)
@@ -144,9 +144,10 @@ func TestStore_DueByTime(t *testing.T) {
 	t.Run("at most so many", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, store.Config{})
-		made, err := b.DueByTime(t.Context(), b.tenant, 2)
+		made, every, err := b.DueByTime(t.Context(), b.tenant, 2)
 		require.NoError(t, err)
 		require.Equal(t, 2, made)
+		require.Equal(t, time.Hour, every)
 	})
 }
 

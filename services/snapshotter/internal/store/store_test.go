@@ -194,7 +194,7 @@ func TestStore_without_a_database(t *testing.T) {
 			return err
 		},
 		"claim due":      func() error { _, err := s.Claim(t.Context(), tenants, "x", 1); return err },
-		"time makes due": func() error { _, err := s.DueByTime(t.Context(), uuid.Max, 1); return err },
+		"time makes due": func() error { _, _, err := s.DueByTime(t.Context(), uuid.Max, 1); return err },
 		"count due":      func() error { _, _, err := s.Waiting(t.Context(), tenants); return err },
 		"were not told":  func() error { _, err := s.Untold(t.Context(), tenants, 1); return err },
 		"replay the log": func() error { return s.Replay(t.Context(), uuid.Max, 1, nil) },

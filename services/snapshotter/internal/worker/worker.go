@@ -27,8 +27,8 @@ type Work interface {
 	Claim(ctx context.Context, tenants []uuid.UUID, by string, size int) ([]checkpoint.Due, error)
 	// Drop removes what is due and cannot be made, unless it became due again since.
 	Drop(ctx context.Context, d checkpoint.Due) error
-	// DueByTime makes due what the schedule's time says, and gives how many that were.
-	DueByTime(ctx context.Context, tenant uuid.UUID, size int) (int, error)
+	// DueByTime makes due what the schedule's time says, and gives how many that were, and that time; 0 for never.
+	DueByTime(ctx context.Context, tenant uuid.UUID, size int) (made int, every time.Duration, err error)
 	// Untold gives snapshots of which the log was not told for a lease.
 	Untold(ctx context.Context, tenants []uuid.UUID, size int) ([]checkpoint.Snapshot, error)
 	// Waiting says how many are due and for how long the oldest has been.
@@ -47,7 +47,7 @@ type Config struct {
 	Name string
 	// Poll is how long it waits when nothing was due. Default 1 s.
 	Poll time.Duration
-	// SweepEvery is how often it looks for what time makes due and what was not told. Default 30 s.
+	// SweepEvery is how often it looks for what was not told, and at most how often for what time makes due. Default 30 s.
 	SweepEvery time.Duration
 	// ClaimMax is how many it claims at once, and Parallel how many it makes at the same time. Defaults 16 and 2.
 	ClaimMax, Parallel int
@@ -60,6 +60,9 @@ const (
 	// sweepMax bounds what one look at a tenant makes due, and tellMax how many are told in one round.
 	sweepMax = 1000
 	tellMax  = 100
+	// looksPerTime is how often a tenant is looked at in the time of its schedule: a look reads what is counted of all its scopes,
+	// and the twentieth part of an hour more or less is nothing to a checkpoint.
+	looksPerTime = 20
 )
 
 func (c Config) withDefaults() (Config, error) {
@@ -103,6 +106,8 @@ type Worker struct {
 	metrics *metrics
 
 	swept time.Time
+	// next is when a tenant is looked at again.
+	next map[uuid.UUID]time.Time
 
 	mu      sync.Mutex
 	cancel  context.CancelFunc
@@ -119,7 +124,7 @@ func New(logger *slog.Logger, clk clock.Clock, work Work, maker Maker, cfg Confi
 	if err != nil {
 		return nil, err
 	}
-	return &Worker{logger: logger, clock: clk, work: work, maker: maker, cfg: cfg, metrics: m}, nil
+	return &Worker{logger: logger, clock: clk, work: work, maker: maker, cfg: cfg, metrics: m, next: map[uuid.UUID]time.Time{}}, nil
 }
 
 // Start begins to work. A second call does nothing.
@@ -159,7 +164,8 @@ func (w *Worker) run(ctx context.Context) {
 }
 
 // Round looks once at all tenants and makes what is due and unclaimed, at most ClaimMax of each page of tenants; now and then also what
-// time makes due, and tells what was not told. It gives how many were made. One that cannot be made harms no other.
+// time makes due, and tells what was not told. It gives how many were made. One that cannot be made harms no other. One goroutine
+// calls it.
 func (w *Worker) Round(ctx context.Context) (made int, err error) {
 	sweep := w.swept.IsZero() || w.clock.Now().Sub(w.swept) >= w.cfg.SweepEvery
 	var waiting int
@@ -200,9 +206,16 @@ func (w *Worker) Round(ctx context.Context) (made int, err error) {
 // sweep looks for what time makes due, and tells what was not told.
 func (w *Worker) sweep(ctx context.Context, tenants []uuid.UUID) error {
 	var errs []error
+	now := w.clock.Now()
 	for _, tenant := range tenants {
-		_, err := w.work.DueByTime(ctx, tenant, sweepMax)
+		if now.Before(w.next[tenant]) {
+			continue
+		}
+		made, every, err := w.work.DueByTime(ctx, tenant, sweepMax)
 		errs = append(errs, err)
+		if err == nil && made < sweepMax {
+			w.next[tenant] = now.Add(every / looksPerTime)
+		}
 	}
 	untold, err := w.work.Untold(ctx, tenants, tellMax)
 	errs = append(errs, err)

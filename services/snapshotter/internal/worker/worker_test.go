@@ -246,6 +246,23 @@ func TestWorker_makes_what_time_makes_due(t *testing.T) {
 	made, err = w.Round(t.Context())
 	require.NoError(t, err)
 	require.Zero(t, made, "nothing has changed since")
+
+	// With a long time it does not look each time.
+	b.exec(t, "update tenant_log set snapshot_every_seconds = 3600")
+	b.exec(t, "update snapshots set as_of_position = 1, created_at = created_at - interval '2 h'")
+	b.clock.Advance(time.Minute)
+	made, err = w.Round(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 5, made)
+	b.exec(t, "delete from snapshots")
+	b.clock.Advance(time.Minute)
+	made, err = w.Round(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, made)
+	b.clock.Advance(2 * time.Minute)
+	made, err = w.Round(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 5, made)
 }
 
 // What names a scope that was never registered has no state: it is no longer due.
@@ -297,7 +314,11 @@ func (broken) Tenants(context.Context, uuid.UUID, int) ([]uuid.UUID, error) {
 func (broken) Claim(context.Context, []uuid.UUID, string, int) ([]checkpoint.Due, error) {
 	return nil, errBroken
 }
-func (broken) DueByTime(context.Context, uuid.UUID, int) (int, error) { return 0, errBroken }
+
+func (broken) DueByTime(context.Context, uuid.UUID, int) (int, time.Duration, error) {
+	return 0, 0, errBroken
+}
+
 func (broken) Untold(context.Context, []uuid.UUID, int) ([]checkpoint.Snapshot, error) {
 	return nil, errBroken
 }
