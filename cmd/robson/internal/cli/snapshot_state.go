@@ -103,7 +103,8 @@ func snapshotRestoreCommand(app *App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "restore SNAPSHOT_ID", Short: "Write out the state that a snapshot holds, verified", Args: oneArg("SNAPSHOT_ID"),
 		Long: "Verifies the snapshot and writes its rows, one JSON object a line: table, key, whether the row is the scope's or only what\n" +
-			"folding it on needs, and the row. The current state is not touched. A file that exists is never overwritten.",
+			"folding it on needs, and the row. The current state is not touched: `robson replay --from-snapshot` puts it right from the newest\n" +
+			"snapshot that is fit. A file that exists is never overwritten.",
 		Example: indent("robson snapshots restore 6f0c1c1e-... --file state.jsonl\nrobson snapshots restore 6f0c1c1e-... | jq 'select(.table==\"orders_current\").row'"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := app.signaled(cmd.Context())
