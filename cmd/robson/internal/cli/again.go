@@ -23,12 +23,14 @@ type stream struct {
 	open func(ctx context.Context) (came bool, err error)
 	// place says where it goes on, for people.
 	place func() string
+	// broke, if set, hears that standard error will say something.
+	broke func()
 }
 
 // follow serves a stream until the context ends, which is no error. One that breaks after something had come is opened again,
-// for as long as it takes, and standard error says so; what would be refused again is an error.
+// for as long as it takes, and standard error says so once; what would be refused again is an error.
 func (a *App) follow(ctx context.Context, s stream) error {
-	delay := againFirst
+	delay, said := againFirst, false
 	for begun := false; ; {
 		came, err := s.open(ctx)
 		if ended(ctx) {
@@ -36,12 +38,18 @@ func (a *App) follow(ctx context.Context, s stream) error {
 		}
 		begun = begun || came
 		if came {
-			delay = againFirst
+			delay, said = againFirst, false
 		}
 		if !begun || !passes(err) {
 			return err
 		}
-		fmt.Fprintf(a.err, "the connection broke (%s); going on after %s\n", err, s.place())
+		if s.broke != nil {
+			s.broke()
+		}
+		if !said {
+			fmt.Fprintf(a.err, "the connection broke (%s); going on after %s\n", err, s.place())
+		}
+		said = true
 		_ = clock.Sleep(ctx, clock.System(), delay) // its end is the context's, which ends the next try
 		delay = min(2*delay, againMost)
 	}

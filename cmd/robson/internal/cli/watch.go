@@ -85,6 +85,11 @@ func (r resource) runWatch(ctx context.Context, app *App, asked proto.Message, l
 	return app.follow(ctx, stream{
 		open:  func(ctx context.Context) (bool, error) { return w.serve(ctx, conn, request) },
 		place: func() string { return fmt.Sprintf("position %d", w.told) },
+		broke: func() {
+			if w.redraw != nil {
+				w.redraw.Forget()
+			}
+		},
 	})
 }
 

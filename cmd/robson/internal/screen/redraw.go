@@ -39,6 +39,9 @@ func (r *Redraw) Show(write func(w io.Writer)) {
 	r.lines = len(lines)
 }
 
+// Forget leaves what was shown where it is: what comes next is drawn below, as after something else was written.
+func (r *Redraw) Forget() { r.lines = 0 }
+
 // RowLine writes a row in one line, "HEADING value" for each column that has one, for where lines stay.
 func RowLine(w io.Writer, columns []Column, row proto.Message) {
 	var parts []string

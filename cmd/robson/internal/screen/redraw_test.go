@@ -32,6 +32,10 @@ func TestRedraw_fits(t *testing.T) {
 	w.Reset()
 	r.Show(func(out io.Writer) { fmt.Fprintln(out, "again") })
 	require.Equal(t, "\x1b[1A\x1b[Jagain\n", w.String())
+	w.Reset()
+	r.Forget()
+	r.Show(func(out io.Writer) { fmt.Fprintln(out, "below") })
+	require.Equal(t, "below\n", w.String())
 }
 
 // TestEventLine is one line, whatever the event says.
