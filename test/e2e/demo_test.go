@@ -129,6 +129,7 @@ func TestTheCommandLineAsAPersonUsesIt(t *testing.T) {
 	t.Parallel()
 	s := sharedStack(t)
 	u := s.newUser(t)
+	u.withoutSnapshots()
 	u.stillMarket(btc)
 	account := u.account()
 	run := func(status int, args ...string) string {

@@ -86,10 +86,11 @@ func TestEveryServiceCanBeExploredAndCalledByReflection(t *testing.T) {
 	t.Parallel()
 	u := sharedStack(t).newUser(t)
 	calls := map[string]struct{ method, request, answers string }{
-		"command":   {"robson.command.v1.MonitorService/GetProgress", `{}`, ""},
-		"eventlog":  {"robson.eventlog.v1.ReadService/ReadLog", `{"from_position": "1", "direction": "DIRECTION_FORWARDS"}`, `"TENANT_CREATED"`},
-		"projector": {"robson.projector.v1.StateService/GetTenant", `{}`, u.tenant},
-		"connector": {"robson.connector.v1.PaperService/GetMarket", `{"symbol": "ETHUSDT"}`, `"ETHUSDT"`},
+		"command":     {"robson.command.v1.MonitorService/GetProgress", `{}`, ""},
+		"eventlog":    {"robson.eventlog.v1.ReadService/ReadLog", `{"from_position": "1", "direction": "DIRECTION_FORWARDS"}`, `"TENANT_CREATED"`},
+		"projector":   {"robson.projector.v1.StateService/GetTenant", `{}`, u.tenant},
+		"snapshotter": {"robson.snapshotter.v1.ReadService/GetSchedule", `{}`, "5000"},
+		"connector":   {"robson.connector.v1.PaperService/GetMarket", `{"symbol": "ETHUSDT"}`, `"ETHUSDT"`},
 	}
 	for _, service := range served {
 		t.Run(service, func(t *testing.T) {

@@ -35,6 +35,7 @@ func together(n int, call func(i int)) {
 func TestOneCommandSentAHundredTimesAtOnceIsInTheLogOnce(t *testing.T) {
 	t.Parallel()
 	u := sharedStack(t).newUser(t)
+	u.withoutSnapshots()
 	u.stillMarket(btc)
 	account := u.account()
 	before := u.head()

@@ -27,6 +27,7 @@ import (
 
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+	snapshotterv1 "github.com/robson/robson/proto/gen/go/robson/snapshotter/v1"
 )
 
 // Limits of waiting.
@@ -40,7 +41,7 @@ const (
 )
 
 // served are the services that the binary serves today.
-var served = []string{"command", "eventlog", "projector", "connector"}
+var served = []string{"command", "eventlog", "projector", "snapshotter", "connector"}
 
 // binary is the robson that is tested; make test builds it and sets the variable.
 func binary(t *testing.T) string {
@@ -90,7 +91,7 @@ func newStack(t *testing.T) *stack {
 	s := &stack{dir: dir, conns: map[string]*grpc.ClientConn{}, markets: map[string]*sync.RWMutex{btc: {}, eth: {}}}
 	s.up(t)
 	entries := []tokenEntry{}
-	for _, name := range append([]string{"snapshotter", "replayer"}, served...) {
+	for _, name := range append([]string{"replayer"}, served...) {
 		entries = append(entries, tokenEntry{SHA256: hashOf(serviceToken(name)), Service: name})
 	}
 	for range tenantsMax {
@@ -347,10 +348,11 @@ func (s *stack) changeTokens(t *testing.T, change func([]any) []any) {
 
 // probes ask each service for something small that a user with every permission may ask for.
 var probes = map[string]string{
-	"command":   "/robson.command.v1.MonitorService/GetProgress",
-	"eventlog":  eventlogv1.ReadService_GetHead_FullMethodName,
-	"projector": projectorv1.StateService_GetTenant_FullMethodName,
-	"connector": "/robson.connector.v1.PaperService/GetMarket",
+	"command":     "/robson.command.v1.MonitorService/GetProgress",
+	"eventlog":    eventlogv1.ReadService_GetHead_FullMethodName,
+	"projector":   projectorv1.StateService_GetTenant_FullMethodName,
+	"snapshotter": snapshotterv1.ReadService_GetSchedule_FullMethodName,
+	"connector":   "/robson.connector.v1.PaperService/GetMarket",
 }
 
 // awaitToken waits until every service knows a token.

@@ -27,11 +27,13 @@ import (
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
 	optionsv1 "github.com/robson/robson/proto/gen/go/robson/options/v1"
+	snapshotterv1 "github.com/robson/robson/proto/gen/go/robson/snapshotter/v1"
 )
 
 // contracts are the packages of the services' contracts, by service.
 var contracts = map[string]protoreflect.FullName{
-	"command": "robson.command.v1", "eventlog": "robson.eventlog.v1", "projector": "robson.projector.v1", "connector": "robson.connector.v1",
+	"command": "robson.command.v1", "eventlog": "robson.eventlog.v1", "projector": "robson.projector.v1",
+	"snapshotter": "robson.snapshotter.v1", "connector": "robson.connector.v1",
 }
 
 // rpc is a method of a served service.
@@ -130,7 +132,7 @@ func fill(m protoreflect.Message, k known, depth int) {
 			m.Set(field, protoreflect.ValueOfEnum(1))
 		case field.Kind() == protoreflect.BytesKind:
 			m.Set(field, protoreflect.ValueOfBytes(make([]byte, 32)))
-		case name == "attempt" || name == "to_sequence" || name == "count" || name == "max_open_positions":
+		case name == "attempt" || name == "keep" || name == "to_sequence" || name == "count" || name == "max_open_positions":
 			if field.Kind() == protoreflect.Int64Kind {
 				m.Set(field, protoreflect.ValueOfInt64(1))
 			} else {
@@ -249,6 +251,7 @@ func TestTenantsNeverMeet(t *testing.T) {
 	a := sharedStack(t).newUser(t)
 	b := a.stack.newUser(t)
 	a.stillMarket(btc)
+	a.withoutSnapshots()
 	const secret = "a secret of the first tenant"
 	account := a.account(func(r *commandv1.RegisterAccountRequest) { r.Label, r.ApiKeyFingerprint = secret, secret })
 	strategy, err := a.setup().RegisterStrategy(a.ctx(), &commandv1.RegisterStrategyRequest{
@@ -256,6 +259,10 @@ func TestTenantsNeverMeet(t *testing.T) {
 	})
 	require.NoError(t, err)
 	opened := a.open(longBTC(account))
+	made, err := snapshotterv1.NewOperateServiceClient(a.conn("snapshotter")).CreateSnapshot(a.ctx(), &snapshotterv1.CreateSnapshotRequest{
+		Scope: &snapshotterv1.Scope{Kind: eventv1.SnapshotScope_SNAPSHOT_SCOPE_ACCOUNT, Id: account},
+	})
+	require.NoError(t, err)
 	b.account()
 	b.settle()
 	events := a.query(&eventlogv1.EventFilter{PositionId: opened.GetPositionId()})
@@ -265,6 +272,7 @@ func TestTenantsNeverMeet(t *testing.T) {
 		"intent_id": intent.GetPayload().GetIntentCreated().GetIntentId(), "decision_id": opened.GetDecision().GetDecisionId(), "signal_id": opened.GetSignalId(),
 		"fill_id": fill.GetPayload().GetFillReceived().GetFillId(), "event_id": fill.GetEventId(), "causation_id": claim.GetEventId(), "command_id": opened.GetOutcome().GetCommandId(),
 		"trace_id": opened.GetOutcome().GetTraceId(), "stream_key": claim.GetStreamKey(), "discrepancy_id": uuid.NewString(),
+		"snapshot_id": made.GetSnapshot().GetSnapshotId(), "scope_id": account, "id": account,
 	}
 	ghosts := k.ghosts()
 	before, rows := a.head(), a.export()

@@ -23,6 +23,7 @@ import (
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+	snapshotterv1 "github.com/robson/robson/proto/gen/go/robson/snapshotter/v1"
 )
 
 // The symbols that the paper venue lists.
@@ -61,6 +62,14 @@ func (s *stack) newUser(t *testing.T) *user {
 	_, err := u.setup().CreateTenant(u.ctx(), &commandv1.CreateTenantRequest{Name: t.Name()})
 	require.NoError(t, err)
 	return u
+}
+
+// withoutSnapshots keeps snapshots from being made by themselves, for a test that asks whether anything was written.
+func (u *user) withoutSnapshots() {
+	u.t.Helper()
+	never, no := int32(0), false
+	_, err := snapshotterv1.NewOperateServiceClient(u.conn("snapshotter")).SetSchedule(u.ctx(), &snapshotterv1.SetScheduleRequest{EveryEvents: &never, EverySeconds: &never, AtWorkflowEnd: &no})
+	require.NoError(u.t, err)
 }
 
 // in is the same user in a subtest.
@@ -436,10 +445,10 @@ func (u *user) export() map[string]string {
 	}
 }
 
-// newsSince lists what happened after a position, beside samples of balances.
+// newsSince lists what happened after a position, beside what comes by itself: samples of balances, and snapshots.
 func (u *user) newsSince(position int64) []string {
 	u.t.Helper()
-	return slices.DeleteFunc(types(u.readLog(position)), func(name string) bool { return name == "BALANCE_SAMPLED" })
+	return slices.DeleteFunc(types(u.readLog(position)), func(name string) bool { return name == "BALANCE_SAMPLED" || name == "SNAPSHOT_CREATED" })
 }
 
 // types lists the types of events, in order.
