@@ -690,7 +690,7 @@ type SnapshotCreated struct {
 	ScopeId string `protobuf:"bytes,3,opt,name=scope_id,json=scopeId,proto3" json:"scope_id,omitempty"`
 	// The state is that after this event of the tenant's log.
 	AsOfPosition int64 `protobuf:"varint,4,opt,name=as_of_position,json=asOfPosition,proto3" json:"as_of_position,omitempty"`
-	// What made it due: count, time, workflow or request.
+	// What made it due: count, time, workflow, request or remake.
 	SnapshotType string `protobuf:"bytes,5,opt,name=snapshot_type,json=snapshotType,proto3" json:"snapshot_type,omitempty"`
 	// SHA-256 of the canonical state, in hex digits.
 	Checksum string `protobuf:"bytes,6,opt,name=checksum,proto3" json:"checksum,omitempty"`
