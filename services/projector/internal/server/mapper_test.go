@@ -3,7 +3,6 @@ package server
 import (
 	"encoding/json"
 	"math/rand/v2"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -32,39 +31,10 @@ func TestNewState(t *testing.T) {
 	t.Run("every table but the two that guard uniqueness has a message", func(t *testing.T) {
 		t.Parallel()
 		for _, table := range projection.Tables() {
-			_, ok := s.mappers[reflect.TypeOf(table.NewRow()).Elem()]
 			guard := table.Name == projection.TableAPIKeys || table.Name == projection.TablePositionSlots
-			require.Equal(t, !guard, ok, table.Name)
+			require.Equal(t, !guard, s.rows.Tells(table), table.Name)
 		}
 	})
-}
-
-func TestCompile(t *testing.T) {
-	t.Parallel()
-	type short struct {
-		TenantID uuid.UUID `db:"tenant_id"`
-	}
-	type strange struct {
-		TenantID uuid.UUID `db:"tenant_id"`
-		Colour   string    `db:"colour"`
-	}
-	type unfit struct {
-		TenantID float64 `db:"tenant_id"`
-	}
-	for name, c := range map[string]struct {
-		row  reflect.Type
-		want string
-	}{
-		"a field without a column":     {reflect.TypeFor[short](), "robson.projector.v1.Tenant has 7 fields, server.short has 1 columns"},
-		"a column without a field":     {reflect.TypeFor[strange](), "column colour of server.strange has no field in robson.projector.v1.Tenant"},
-		"a type that cannot be served": {reflect.TypeFor[unfit](), "column tenant_id of server.unfit: a float64 cannot become a string field"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			_, err := compile(c.row, (&projectorv1.Tenant{}).ProtoReflect().Type())
-			require.EqualError(t, err, c.want)
-		})
-	}
 }
 
 // TestRowMapper_Convert holds the message of any row against the row's canonical JSON, which is made by other code.
@@ -72,14 +42,17 @@ func TestRowMapper_Convert(t *testing.T) {
 	t.Parallel()
 	s, err := NewState(nil)
 	require.NoError(t, err)
-	for _, c := range served {
-		t.Run(string(c.message.ProtoReflect().Descriptor().Name()), func(t *testing.T) {
+	for _, table := range projection.Tables() {
+		if !s.rows.Tells(table) {
+			continue // A guard of uniqueness, see TestNewState.
+		}
+		t.Run(table.Name, func(t *testing.T) {
 			t.Parallel()
 			rapid.Check(t, func(t *rapid.T) {
 				rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
-				row := projection.TableOf(c.row).NewRow()
+				row := table.NewRow()
 				storetest.RandomInto(rng, row)
-				m, err := s.mappers[reflect.TypeOf(row).Elem()].convert(row)
+				m, err := s.rows.Message(row)
 				require.NoError(t, err)
 				requireSame(t, row, m)
 			})
@@ -96,11 +69,10 @@ func TestRowMapper_folded(t *testing.T) {
 		log, err := projectiontest.Random(t, 80)
 		require.NoError(t, err)
 		for _, row := range log.State.Rows() {
-			mapper := s.mappers[reflect.TypeOf(row).Elem()]
-			if mapper == nil {
+			if !s.rows.Tells(projection.TableOf(row)) {
 				continue // A guard of uniqueness, see TestNewState.
 			}
-			m, err := mapper.convert(row)
+			m, err := s.rows.Message(row)
 			require.NoError(t, err)
 			requireSame(t, row, m)
 		}

@@ -3,8 +3,6 @@ package server
 
 import (
 	"context"
-	"fmt"
-	"reflect"
 
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
@@ -13,6 +11,7 @@ import (
 	"github.com/robson/robson/pkg/fault"
 	"github.com/robson/robson/pkg/identity"
 	"github.com/robson/robson/pkg/projection"
+	"github.com/robson/robson/pkg/rowproto"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
 	"github.com/robson/robson/services/projector/internal/store"
 )
@@ -33,70 +32,22 @@ type StateReader interface {
 type State struct {
 	projectorv1.UnimplementedStateServiceServer
 
-	reader  StateReader
-	mappers map[reflect.Type]*rowMapper
+	reader StateReader
+	rows   *rowproto.Mapper
 }
 
 // NewState makes the server. The error says which column and field do not fit together.
 func NewState(reader StateReader) (*State, error) {
-	mappers := map[reflect.Type]*rowMapper{}
-	for _, served := range served {
-		row := reflect.TypeOf(served.row).Elem()
-		m, err := compile(row, served.message.ProtoReflect().Type())
-		if err != nil {
-			return nil, fmt.Errorf("map rows to messages: %w", err)
-		}
-		mappers[row] = m
+	rows, err := rowproto.New()
+	if err != nil {
+		return nil, err
 	}
-	return &State{reader: reader, mappers: mappers}, nil
-}
-
-// served are the rows that have a message. The two tables that only guard uniqueness, api_keys_current and
-// position_slots_current, are seen by export alone.
-var served = []struct {
-	row     projection.Row
-	message proto.Message
-}{
-	{&projection.Tenant{}, &projectorv1.Tenant{}},
-	{&projection.Account{}, &projectorv1.Account{}},
-	{&projection.Strategy{}, &projectorv1.Strategy{}},
-	{&projection.Signal{}, &projectorv1.Signal{}},
-	{&projection.Decision{}, &projectorv1.Decision{}},
-	{&projection.Intent{}, &projectorv1.Intent{}},
-	{&projection.Order{}, &projectorv1.Order{}},
-	{&projection.Fill{}, &projectorv1.Fill{}},
-	{&projection.Position{}, &projectorv1.Position{}},
-	{&projection.Balance{}, &projectorv1.Balance{}},
-	{&projection.Risk{}, &projectorv1.Risk{}},
-	{&projection.PnLPeriod{}, &projectorv1.PnLPeriod{}},
-	{&projection.MarginLoan{}, &projectorv1.MarginLoan{}},
-	{&projection.Discrepancy{}, &projectorv1.Discrepancy{}},
-	{&projection.ConnectorState{}, &projectorv1.ConnectorState{}},
-	{&projection.MarginState{}, &projectorv1.MarginState{}},
-	{&projection.ReconciliationRun{}, &projectorv1.ReconciliationRun{}},
-	{&projection.ReplayRun{}, &projectorv1.ReplayRun{}},
-	{&projection.Snapshot{}, &projectorv1.Snapshot{}},
+	return &State{reader: reader, rows: rows}, nil
 }
 
 // message is the row as M; nil for no row.
 func message[M proto.Message](s *State, row projection.Row) (M, error) {
-	var none M
-	if row == nil {
-		return none, nil
-	}
-	m, ok := s.mappers[reflect.TypeOf(row).Elem()]
-	if !ok {
-		return none, fault.New(fault.Corrupt, "ROW_UNREADABLE", "no message for a %T", row)
-	}
-	made, err := m.convert(row)
-	if err != nil {
-		return none, err
-	}
-	out, ok := made.(M)
-	if !ok {
-		return none, fault.New(fault.Corrupt, "ROW_UNREADABLE", "a %T became a %T, not a %T", row, made, none)
-	}
-	return out, nil
+	return rowproto.As[M](s.rows, row)
 }
 
 func messages[M proto.Message](s *State, rows []projection.Row) ([]M, error) {
@@ -229,7 +180,7 @@ func (f *filter) among(column string, texts []string) *filter {
 func enumTexts[E protoreflect.Enum](values []E) []string {
 	texts := make([]string, len(values))
 	for i, v := range values {
-		texts[i] = enumText(v.Descriptor(), v.Number())
+		texts[i] = rowproto.EnumText(v.Descriptor(), v.Number())
 	}
 	return texts
 }

@@ -51,10 +51,15 @@ func setup(t *testing.T) *bundle {
 		State: state, store: reader, writer: writer, rng: rand.New(rand.NewPCG(5, 6)), tenant: uuid.New(),
 		rows: map[protoreflect.Name][]projection.Row{},
 	}
-	for _, s := range served {
-		name := s.message.ProtoReflect().Descriptor().Name()
+	for _, table := range projection.Tables() {
+		if !state.rows.Tells(table) {
+			continue
+		}
+		empty, err := state.rows.Message(table.NewRow())
+		require.NoError(t, err)
+		name := empty.ProtoReflect().Descriptor().Name()
 		for range 3 {
-			row := projection.TableOf(s.row).NewRow()
+			row := table.NewRow()
 			storetest.RandomInto(b.rng, row)
 			b.put(t, row)
 			b.rows[name] = append(b.rows[name], row)
@@ -136,7 +141,7 @@ func rowField(m protoreflect.MethodDescriptor) protoreflect.FieldDescriptor {
 
 func (b *bundle) want(t *testing.T, row projection.Row) proto.Message {
 	t.Helper()
-	m, err := b.mappers[reflect.TypeOf(row).Elem()].convert(row)
+	m, err := b.State.rows.Message(row)
 	require.NoError(t, err)
 	return m
 }

@@ -1,4 +1,4 @@
-package server
+package rowproto
 
 import (
 	"fmt"
@@ -198,7 +198,7 @@ func enumConverter(enum protoreflect.EnumDescriptor) converter {
 	numbers := map[string]protoreflect.EnumNumber{}
 	for i := range enum.Values().Len() {
 		number := enum.Values().Get(i).Number()
-		numbers[enumText(enum, number)] = number
+		numbers[EnumText(enum, number)] = number
 	}
 	return func(_ protoreflect.Message, v reflect.Value) (protoreflect.Value, bool, error) {
 		number, ok := numbers[v.String()]
@@ -209,9 +209,9 @@ func enumConverter(enum protoreflect.EnumDescriptor) converter {
 	}
 }
 
-// enumText is the stored text of an enum's value: its name below the enum's prefix in lower case, empty for 0 and for a
+// EnumText is the stored text of an enum's value: its name below the enum's prefix in lower case, empty for 0 and for a
 // number that the contract does not know.
-func enumText(enum protoreflect.EnumDescriptor, number protoreflect.EnumNumber) string {
+func EnumText(enum protoreflect.EnumDescriptor, number protoreflect.EnumNumber) string {
 	value := enum.Values().ByNumber(number)
 	if value == nil || number == 0 {
 		return ""
