@@ -37,8 +37,9 @@ var changes = map[string]map[string][]string{
 		"tenant_log":    {"UPDATE"},
 	},
 	"robson_replayer": {
-		"state":      {"INSERT", "UPDATE", "DELETE"},
-		"tenant_log": {"UPDATE"},
+		"state":       {"INSERT", "UPDATE", "DELETE"},
+		"tenant_log":  {"UPDATE"},
+		"replay_runs": {"INSERT", "UPDATE", "DELETE"},
 	},
 }
 
@@ -231,7 +232,7 @@ order by 1`, role)
 
 // valueOf is a value for a column of a type, in SQL. A type or a check that is new must be taught here.
 func valueOf(column, kind string) (string, bool) {
-	byName := map[string]string{"actor_type": "'cli'", "scope": "'account'", "trigger": "'count'", "tenant_id": "$1::uuid"}
+	byName := map[string]string{"actor_type": "'cli'", "kind": "'rebuild'", "scope": "'account'", "status": "'done'", "trigger": "'count'", "tenant_id": "$1::uuid"}
 	byType := map[string]string{
 		"uuid": "gen_random_uuid()", "text": "gen_random_uuid()::text", "bigint": "7", "integer": "7", "boolean": "true", "numeric": "7", "timestamptz": "now()",
 		"bytea": "sha256('x')", "json": "'{}'", "jsonb": "'{}'", "text[]": "'{}'", "uuid[]": "'{}'",

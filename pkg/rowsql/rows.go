@@ -34,7 +34,7 @@ var tables = func() map[string]*Of {
 		for _, c := range t.Columns {
 			columns = append(columns, Column{c.Name, c.Kind.SQLType()})
 		}
-		all[t.Name] = &Of{Table: t, load: load(t), upsert: Insert("Upsert", t.Name, onConflict(t), columns)}
+		all[t.Name] = &Of{Table: t, load: load(t), upsert: Insert("Upsert", t.Name, OnConflict(t), columns)}
 	}
 	return all
 }()
@@ -251,8 +251,8 @@ cross join lateral (
 	}
 }
 
-// onConflict replaces all of a row but its key.
-func onConflict(t *projection.Table) string {
+// OnConflict is the clause that replaces all of a row but its key.
+func OnConflict(t *projection.Table) string {
 	key := append([]string{"tenant_id", "epoch"}, t.Key...)
 	var updates []string
 	for _, name := range t.ColumnNames() {
