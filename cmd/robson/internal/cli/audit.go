@@ -27,7 +27,7 @@ func (e brokenError) Error() string {
 
 // auditCommands prove the log, and keep what proves it elsewhere.
 func auditCommands(app *App) []*cobra.Command {
-	return []*cobra.Command{verifyCommand(app), parentCommand("head", "The end of the log, to be kept elsewhere", headExportCommand(app))}
+	return []*cobra.Command{verifyCommand(app), validateCommand(app), parentCommand("head", "The end of the log, to be kept elsewhere", headExportCommand(app))}
 }
 
 // verification is what a line of `robson verify` asks for.

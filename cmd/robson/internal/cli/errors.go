@@ -34,6 +34,7 @@ func exitCode(err error) int {
 	var usage usageError
 	var refused refusedError
 	var broken brokenError
+	var differs differsError
 	switch {
 	case err == nil:
 		return exitOK
@@ -41,7 +42,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &refused), fault.Is(err, fault.Refused):
 		return exitRefused
-	case errors.As(err, &broken):
+	case errors.As(err, &broken), errors.As(err, &differs):
 		return exitBroken
 	case fault.Is(err, fault.Conflict), fault.Is(err, fault.Duplicate):
 		return exitConflict

@@ -15,7 +15,7 @@ import (
 
 // eventsCommand is `robson events`: the log itself.
 func eventsCommand(app *App) *cobra.Command {
-	return parentCommand("events", "The log: what happened, in order", eventsListCommand(app), eventsTailCommand(app), eventsSearchCommand(app), eventsGetCommand(app))
+	return parentCommand("events", "The log: what happened, in order", eventsListCommand(app), eventsTailCommand(app), eventsSearchCommand(app), eventsGetCommand(app), eventsReplayCommand(app))
 }
 
 // reading are the flags of reading events.

@@ -24,7 +24,7 @@ import (
 const healthMax = 2 * time.Second
 
 // servedServices are those that this binary serves.
-var servedServices = []string{client.Command, client.Eventlog, client.Projector, client.Snapshotter, client.Connector}
+var servedServices = []string{client.Command, client.Eventlog, client.Projector, client.Snapshotter, client.Replayer, client.Connector}
 
 // runCommands run services, and look after what they need.
 func runCommands(app *App) []*cobra.Command {

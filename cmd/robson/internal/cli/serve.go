@@ -46,9 +46,9 @@ func (f *serveFlags) register(cmd *cobra.Command) {
 	flags.SortFlags = false
 	flags.StringVar(&f.listen, "listen", "", "where to listen (default: the service's own port on 127.0.0.1)")
 	flags.StringVar(&f.admin, "admin-listen", "", "where to answer /metrics and /healthz (default: nowhere)")
-	flags.StringVar(&f.databaseURL, "database-url", "", "PostgreSQL; required for eventlog, projector and snapshotter, whose roles its login must be able to take")
+	flags.StringVar(&f.databaseURL, "database-url", "", "PostgreSQL; required for eventlog, projector, snapshotter and replayer, whose roles its login must be able to take")
 	flags.StringVar(&f.tokenFile, "token-file", "", "who may call: the hashes of tokens; required")
-	flags.StringVar(&f.serviceTokenFile, "service-token-file", "", "the token that this service presents to others; required for command, projector, connector and snapshotter")
+	flags.StringVar(&f.serviceTokenFile, "service-token-file", "", "the token that this service presents to others; required for all but eventlog")
 	flags.StringVar(&f.exchangeInfo, "exchange-info", "", exchangeInfoHelp)
 	f.addresses = map[string]*string{}
 	for _, name := range servedServices {

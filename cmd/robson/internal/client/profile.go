@@ -27,6 +27,7 @@ var DefaultAddresses = map[string]string{
 	Eventlog:    "127.0.0.1:7402",
 	Projector:   "127.0.0.1:7403",
 	Snapshotter: "127.0.0.1:7404",
+	Replayer:    "127.0.0.1:7405",
 	Connector:   "127.0.0.1:7406",
 }
 

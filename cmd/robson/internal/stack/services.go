@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"slices"
 
 	"github.com/robson/robson/cmd/robson/internal/client"
 	"github.com/robson/robson/pkg/clock"
@@ -15,6 +16,7 @@ import (
 	"github.com/robson/robson/services/connector"
 	"github.com/robson/robson/services/eventlog"
 	"github.com/robson/robson/services/projector"
+	"github.com/robson/robson/services/replayer"
 	"github.com/robson/robson/services/snapshotter"
 )
 
@@ -25,8 +27,8 @@ const paperDir = "paper"
 type Settings struct {
 	// Listener takes the service's calls. Serve closes it, whatever comes.
 	Listener net.Listener
-	// DatabaseURL is the PostgreSQL of eventlog, projector and snapshotter. Its login must be allowed to act by their roles
-	// (robson_eventlog and so on); the other services have no database.
+	// DatabaseURL is the PostgreSQL of eventlog, projector, snapshotter and replayer. Its login must be allowed to act by their
+	// roles (robson_eventlog and so on); the other services have no database.
 	DatabaseURL string
 	// TokenFile says whom tokens stand for.
 	TokenFile string
@@ -57,6 +59,10 @@ func Serve(ctx context.Context, name string, s Settings) error {
 		return snapshotter.Run(ctx, s.Logger, s.Clock, snapshotter.Config{
 			Listener: s.Listener, TokenFile: s.TokenFile, ServiceToken: s.ServiceToken, EventlogAddress: s.Addresses[client.Eventlog], Database: database,
 		})
+	case replayer.Name:
+		return replayer.Run(ctx, s.Logger, s.Clock, replayer.Config{
+			Listener: s.Listener, TokenFile: s.TokenFile, ServiceToken: s.ServiceToken, EventlogAddress: s.Addresses[client.Eventlog], Database: database,
+		})
 	case connector.Name:
 		return connector.Run(ctx, s.Logger, s.Clock, connector.Config{
 			Listener: s.Listener, TokenFile: s.TokenFile, ServiceToken: s.ServiceToken,
@@ -75,10 +81,10 @@ func Serve(ctx context.Context, name string, s Settings) error {
 
 // HasDatabase says whether a service keeps or reads tables.
 func HasDatabase(name string) bool {
-	return name == eventlog.Name || name == projector.Name || name == snapshotter.Name
+	return name == eventlog.Name || name == projector.Name || name == snapshotter.Name || name == replayer.Name
 }
 
 // CallsOthers says whether a service presents a token of its own to others.
 func CallsOthers(name string) bool {
-	return name == command.Name || name == connector.Name || name == projector.Name || name == snapshotter.Name
+	return name != eventlog.Name && slices.Contains(startOrder, name)
 }

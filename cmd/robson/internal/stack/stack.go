@@ -31,7 +31,7 @@ const (
 const DatabaseDir = "postgres"
 
 // startOrder is the order in which the services start, so that each finds those it talks to; they stop the other way.
-var startOrder = []string{client.Eventlog, client.Projector, client.Snapshotter, client.Connector, client.Command}
+var startOrder = []string{client.Eventlog, client.Projector, client.Snapshotter, client.Replayer, client.Connector, client.Command}
 
 // Config says what to run and where.
 type Config struct {
