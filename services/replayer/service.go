@@ -24,8 +24,8 @@ import (
 // Name is the service's, in tokens, metrics and pg_stat_activity.
 const Name = "replayer"
 
-// databaseConnsMax bounds the connections where the configuration does not: a run takes up to ten, a question one.
-const databaseConnsMax = 24
+// databaseConnsMax bounds the connections where the configuration does not: a run takes up to twelve, a question one.
+const databaseConnsMax = 32
 
 // The named choices of the service's parts; the zero value of each works.
 type (
@@ -50,7 +50,7 @@ type Config struct {
 	// EventlogAddress is where the log is told of rebuilds: host:port or any gRPC target. Nobody need be there yet.
 	EventlogAddress string
 	// Database holds the logs, the state and the snapshots. Its Role defaults to robson_replayer, its Application to
-	// robson-replayer, its ConnsMax to 24.
+	// robson-replayer, its ConnsMax to 32.
 	Database postgres.Config
 	// Server holds deadlines and sizes of calls.
 	Server  rpc.ServerConfig

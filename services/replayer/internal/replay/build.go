@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math"
 
-	"github.com/robson/robson/pkg/fault"
 	"github.com/robson/robson/pkg/projection"
 )
 
@@ -35,8 +34,8 @@ func (r *Rebuilder) build(ctx context.Context, w *work) error {
 	w.result.ChecksumBefore, w.result.ChecksumAfter = digest.Checksum(), after.Checksum()
 	w.result.Identical = w.result.ChecksumBefore == w.result.ChecksumAfter
 	w.result.Rows = after.Rows()
-	for range r.cfg.PassesMax {
-		err := r.switchLocked(ctx, w, m, before.head)
+	for pass := range r.cfg.PassesMax {
+		err := r.switchLocked(ctx, w, m, before.head, r.cfg.tailMax(pass+1))
 		if !errors.Is(err, errTail) {
 			if err == nil {
 				return r.sweep(ctx, w)
@@ -47,7 +46,7 @@ func (r *Rebuilder) build(ctx context.Context, w *work) error {
 			return err
 		}
 	}
-	return fault.New(fault.Unavailable, "LOG_TOO_FAST", "the log grows faster than it can be folded").WithRetryAfter(r.cfg.RetryAfter)
+	return r.tooFast()
 }
 
 // prepare chooses the epoch: that of the run that is resumed, if it can be gone on with, or the next one, emptied.
@@ -108,7 +107,7 @@ func (r *Rebuilder) catchUp(ctx context.Context, w *work, m *Machine) error {
 }
 
 // switchLocked folds the rest and makes the epoch live, while appends wait.
-func (r *Rebuilder) switchLocked(ctx context.Context, w *work, m *Machine, before Head) error {
+func (r *Rebuilder) switchLocked(ctx context.Context, w *work, m *Machine, before Head, tailMax int64) error {
 	var held hold
 	w.tell(PhaseSwitch, w.from, w.from)
 	err := r.db.Locked(ctx, w.claim, func(ctx context.Context, l Locked) error {
@@ -118,7 +117,7 @@ func (r *Rebuilder) switchLocked(ctx context.Context, w *work, m *Machine, befor
 		if err := unchanged(before, head); err != nil {
 			return err
 		}
-		if head.Position-w.from > r.cfg.LockedTailMax {
+		if head.Position-w.from > tailMax {
 			return errTail
 		}
 		m.Move(l.Aside(w.epoch))

@@ -48,7 +48,10 @@ func (r *Rebuilder) carry(ctx context.Context, from, to place, wrong overlay) (o
 	}
 	appended, err := r.foldOver(ctx, from, events, nil)
 	if err != nil {
-		return nil, 0, err
+		if ctx.Err() != nil {
+			return nil, 0, err
+		}
+		return nil, 0, errBuild{"what came meanwhile cannot be folded over the rows as they are: " + err.Error()}
 	}
 	expected := overlay{}
 	for key, row := range wrong {
@@ -105,13 +108,27 @@ func (r *Rebuilder) foldOver(ctx context.Context, from place, events []projectio
 	return m.Touched(), nil
 }
 
+// mendPassesMax is how often mending tries to catch up: each try holds a connection until the end.
+const mendPassesMax = 8
+
+// tooFast gives up on a log that grows faster than it is folded.
+func (r *Rebuilder) tooFast() error {
+	return fault.New(fault.Unavailable, "LOG_TOO_FAST", "the log grows faster than it can be folded").WithRetryAfter(r.cfg.RetryAfter)
+}
+
+// tailMax is how many events are folded while appends wait: on a busy machine, where passes take long, more from pass to pass.
+func (c Config) tailMax(passes int) int64 { return c.LockedTailMax << min(passes-1, tailDoublings) }
+
+// tailDoublings is how often that is doubled.
+const tailDoublings = 3
+
 // mend carries what is wrong from place to place until little is left to fold, and then makes it right under the lock.
 func (r *Rebuilder) mend(ctx context.Context, w *work, from Frozen, wrong overlay, passes int) error {
-	if passes > r.cfg.PassesMax {
-		return fault.New(fault.Unavailable, "LOG_TOO_FAST", "the log grows faster than it can be folded").WithRetryAfter(r.cfg.RetryAfter)
+	if passes > mendPassesMax {
+		return r.tooFast()
 	}
 	if passes > 0 {
-		err := r.mendLocked(ctx, w, from, wrong)
+		err := r.mendLocked(ctx, w, from, wrong, r.cfg.tailMax(passes))
 		if !errors.Is(err, errTail) {
 			return err
 		}
@@ -141,7 +158,7 @@ func unchanged(before, after Head) error {
 }
 
 // mendLocked folds the rest and writes what is not right, while appends wait.
-func (r *Rebuilder) mendLocked(ctx context.Context, w *work, from Frozen, wrong overlay) error {
+func (r *Rebuilder) mendLocked(ctx context.Context, w *work, from Frozen, wrong overlay, tailMax int64) error {
 	var held hold
 	err := r.db.Locked(ctx, w.claim, func(ctx context.Context, l Locked) error {
 		held = r.hold()
@@ -149,7 +166,7 @@ func (r *Rebuilder) mendLocked(ctx context.Context, w *work, from Frozen, wrong 
 		if err := unchanged(from.Head(), head); err != nil {
 			return err
 		}
-		if head.Position-from.Head().Position > r.cfg.LockedTailMax {
+		if head.Position-from.Head().Position > tailMax {
 			return errTail
 		}
 		last, events, err := r.carry(ctx, from, l, wrong)

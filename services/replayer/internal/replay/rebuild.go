@@ -24,11 +24,12 @@ type Config struct {
 	MendMax int
 	// StretchMax is how many events lie between two checkpoints of a build. Default 100 000.
 	StretchMax int64
-	// LockedTailMax is how many events are folded while appends wait. Default 250.
+	// LockedTailMax is how many events are folded while appends wait; eight times as many where a log is hard to catch up with.
+	// Default 250.
 	LockedTailMax int64
 	// TailRowsMax is how many rows may be touched by what comes during a comparison. Default 100 000.
 	TailRowsMax int
-	// PassesMax is how often it is tried to catch up with a log. Default 50.
+	// PassesMax is how often a build tries to catch up with a log. Default 50.
 	PassesMax int
 	// RunsMax is how many runs of all tenants go on at a time. Default 2.
 	RunsMax int

@@ -199,7 +199,7 @@ func (s *Store) opened(ctx context.Context, c candidate) (*openedView, error) {
 	}
 	opened, err := replay.NewOpened(c.id, view)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("go over snapshot %s: %w", c.id, err)
 	}
 	o := &openedView{id: c.id, opened: opened, size: int64(len(view.Text()))}
 	s.views.put(o)
