@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -67,6 +68,7 @@ func (f *serveFlags) serve(ctx context.Context, app *App, name string) error {
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
+	tuneCollector(name)
 	tel, stop, err := setUpTelemetry(ctx, app, "robson-"+name)
 	if err != nil {
 		return errors.Join(err, settings.Listener.Close())
@@ -83,6 +85,25 @@ func (f *serveFlags) serve(ctx context.Context, app *App, name string) error {
 	}
 	group.Go(func() error { return stack.Serve(ctx, name, *settings) })
 	return group.Wait()
+}
+
+// Of the replayer's process: what a fold leaves behind is short-lived and much, what it holds is little.
+const (
+	replayerGCPercent   = 300
+	replayerMemoryLimit = 400 << 20
+)
+
+// tuneCollector lets the replayer collect seldom as long as it is far below its bound, unless GOGC or GOMEMLIMIT say otherwise.
+func tuneCollector(name string) {
+	if name != client.Replayer {
+		return
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(replayerGCPercent)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(replayerMemoryLimit)
+	}
 }
 
 // address is where a service listens.
