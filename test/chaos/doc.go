@@ -9,7 +9,7 @@
 //	fault      what breaks
 //	audit, fold   after each round: the log is what was acknowledged, whole and once; the projections are its fold
 //	linear     a stream under concurrent writers, checked with porcupine
-//	rounds, once, fair, replicas, disk   the tests
+//	rounds, once, fair, replicas, rebuild, disk   the tests
 //
 // Every run prints its seed; -chaos.seed=N makes the same choices again, as far as the machine allows.
 package chaos

@@ -32,7 +32,7 @@ func (f *fold) apply(e *eventv1.Event) error {
 		f.rows[key] = row{values: values, event: e.GetEventId(), at: e.GetPosition()}
 	}
 	switch p := e.GetPayload().GetKind().(type) {
-	case *eventv1.Payload_TenantCreated:
+	case *eventv1.Payload_TenantCreated, *eventv1.Payload_ProjectionRebuilt: // nothing of what is compared
 	case *eventv1.Payload_AccountRegistered:
 		set("account/"+p.AccountRegistered.GetAccountId(), fmt.Sprint("version ", p.AccountRegistered.GetVersion()))
 	case *eventv1.Payload_StrategyRegistered:

@@ -30,6 +30,9 @@ const (
 	someUser    = "somebody"
 )
 
+// operator is the token of a user who may operate and audit the rig's own tenant.
+const operator = "chaos-operator"
+
 // messageBytesMax lets a page of 1000 events through.
 const messageBytesMax = 64 << 20
 
@@ -39,6 +42,10 @@ type rig struct {
 	database    *database
 	replicas    []*replica
 	projector   *server
+	// replayer is nil until a test serves it.
+	replayer *server
+	// operated is the tenant that the operator's token is for.
+	operated *tenant
 }
 
 // server is one robson serve, with its own link to the database.
@@ -65,7 +72,7 @@ type replica struct {
 func newRig(t *testing.T, dir string, replicas int) *rig {
 	t.Helper()
 	ctx := t.Context()
-	r := &rig{binary: binary(t), dir: dir}
+	r := &rig{binary: binary(t), dir: dir, operated: newTenant()}
 	var err error
 	r.database, err = startDatabase(ctx, r.binary, dir)
 	require.NoError(t, err)
@@ -90,6 +97,9 @@ func newRig(t *testing.T, dir string, replicas int) *rig {
 // servers are all of them.
 func (r *rig) servers() []*server {
 	all := []*server{r.projector}
+	if r.replayer != nil {
+		all = append(all, r.replayer)
+	}
 	for _, replica := range r.replicas {
 		all = append(all, replica.server)
 	}
@@ -100,9 +110,15 @@ func (r *rig) servers() []*server {
 func tokenOf(service string) string { return "chaos-" + service }
 
 func (r *rig) writeTokens() error {
-	var entries []map[string]string
+	entries := []map[string]any{{
+		"sha256": fmt.Sprintf("%x", wire.Digest(operator)), "subject": someUser,
+		"tenants": map[string][]string{r.operated.id: {"read", "operate", "audit"}},
+	}}
 	for _, service := range []string{asConnector, asCommand, asReplayer} {
-		entries = append(entries, map[string]string{"sha256": fmt.Sprintf("%x", wire.Digest(tokenOf(service))), "service": service})
+		entries = append(entries, map[string]any{"sha256": fmt.Sprintf("%x", wire.Digest(tokenOf(service))), "service": service})
+	}
+	if err := os.WriteFile(r.serviceToken(), []byte(tokenOf(asReplayer)), 0o600); err != nil {
+		return err
 	}
 	data, err := json.Marshal(map[string]any{"tokens": entries})
 	if err != nil {
@@ -112,6 +128,9 @@ func (r *rig) writeTokens() error {
 }
 
 func (r *rig) tokens() string { return filepath.Join(r.dir, "tokens.json") }
+
+// serviceToken is the file with the token that a replayer presents to the event log.
+func (r *rig) serviceToken() string { return filepath.Join(r.dir, "replayer.token") }
 
 // serve starts a service behind a link of its own. It ends with the test, in order.
 func (r *rig) serve(t *testing.T, name, service string) *server {
@@ -160,9 +179,12 @@ func freeAddress(ctx context.Context) (string, error) {
 
 // start runs the process.
 func (s *server) start() error {
+	args := []string{"serve", s.service, "--listen", s.address, "--database-url", s.database, "--token-file", s.rig.tokens(), "--log-level", "warn"}
+	if s.service == asReplayer {
+		args = append(args, "--service-token-file", s.rig.serviceToken(), "--eventlog-address", s.rig.replicas[0].address)
+	}
 	var err error
-	s.process, err = start(s.rig.dir, s.name, s.rig.binary, "serve", s.service, "--listen", s.address, "--database-url", s.database,
-		"--token-file", s.rig.tokens(), "--log-level", "warn")
+	s.process, err = start(s.rig.dir, s.name, s.rig.binary, args...)
 	return err
 }
 

@@ -22,6 +22,7 @@ func TestLawsHoldWhateverBreaks(t *testing.T) {
 	t.Run("once", func(t *testing.T) { runOnce(t, r, seed) })
 	t.Run("a greedy tenant", func(t *testing.T) { runFair(t, r, seed) })
 	t.Run("replicas", func(t *testing.T) { runReplicas(t, r, seed) })
+	t.Run("rebuilds", func(t *testing.T) { runRebuilds(t, r, seed) })
 }
 
 // runRounds breaks something in each round, under load, and looks afterwards whether the laws hold.
