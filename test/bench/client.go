@@ -22,9 +22,11 @@ const (
 
 // The services for which the bench calls, and the user for whom tenants are made.
 const (
-	asConnector = "connector"
-	asCommand   = "command"
-	benchUser   = "bench"
+	asConnector   = "connector"
+	asCommand     = "command"
+	asSnapshotter = "snapshotter"
+	asReplayer    = "replayer"
+	benchUser     = "bench"
 )
 
 // client calls an event log as Robson's services do.

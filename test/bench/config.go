@@ -34,6 +34,7 @@ const peersOnly = "^(peer-.*|" + loadRawRow32 + "|" + loadUnary + "|" + loadHot 
 type config struct {
 	binary          string
 	size            string
+	replay          bool
 	rounds          int
 	duration        time.Duration
 	only            *regexp.Regexp
@@ -56,6 +57,7 @@ func parse(args []string, errOut io.Writer) (*config, error) {
 	flags.SetOutput(errOut)
 	flags.StringVar(&cfg.binary, "binary", os.Getenv("ROBSON_BINARY"), "the robson to measure (ROBSON_BINARY)")
 	flags.StringVar(&cfg.size, "size", sizeStandard, "100k, 1m or 10m: measure a log that holds so many events over twelve months, beside one of 100k; empty: the standard run")
+	flags.BoolVar(&cfg.replay, "replay", false, "measure rebuilds, snapshots and questions about the past alone, on a log of order lives of the chosen size")
 	flags.IntVar(&cfg.rounds, "rounds", 3, "how often each load runs; they take turns")
 	flags.DurationVar(&cfg.duration, "duration", 3*time.Second, "how long each load runs in a round")
 	only := flags.String("only", "", "run only the loads whose name matches this regular expression")
@@ -92,7 +94,7 @@ func (c *config) validate() error {
 	_, known := sizes[c.size]
 	refuse(c.binary == "", "name the robson to measure: -binary or ROBSON_BINARY (make bench builds it)")
 	refuse(c.size != sizeStandard && !known, "-size is 100k, 1m or 10m, not %q", c.size)
-	refuse(c.size != sizeStandard && c.peers != "", "-size and -peers exclude each other")
+	refuse((c.size != sizeStandard || c.replay) && c.peers != "", "-size, -replay and -peers exclude each other")
 	refuse(c.rounds < 1 || c.rounds > 1000, "-rounds is 1 to 1000, not %d", c.rounds)
 	refuse(c.duration < 100*time.Millisecond || c.duration > time.Hour, "-duration is 100ms to 1h, not %s", c.duration)
 	refuse(c.tenants < 2 || c.tenants > 10_000, "-tenants is 2 to 10000, not %d", c.tenants)

@@ -72,7 +72,7 @@ func newIntent(template intent) intent {
 
 // life is a position under way. It is lived by one worker.
 type life struct {
-	account, trace             string
+	account, symbol, trace     string
 	position, signal, decision string
 	entry, stop                intent
 	next                       int
@@ -82,9 +82,9 @@ type life struct {
 	cause string
 }
 
-func newLife(account string) *life {
+func newLife(account, symbol string) *life {
 	return &life{
-		account: account, trace: uuid.NewString(), position: uuid.NewString(), signal: uuid.NewString(), decision: uuid.NewString(),
+		account: account, symbol: symbol, trace: uuid.NewString(), position: uuid.NewString(), signal: uuid.NewString(), decision: uuid.NewString(),
 		entry: newIntent(intent{
 			side: eventv1.Side_SIDE_BUY, kind: eventv1.IntentType_INTENT_TYPE_ENTRY, orderType: eventv1.OrderType_ORDER_TYPE_MARKET,
 			reduces: eventv1.ReduceIntent_REDUCE_INTENT_ENTRY,
@@ -98,10 +98,10 @@ func newLife(account string) *life {
 
 // living is a worker's call: the next step of its life, and of the next one when that has ended.
 func living(c *client, log eventlogv1.AppendServiceClient, tenantID, account string) call {
-	l := newLife(account)
+	l := newLife(account, lifeSymbol)
 	return func(ctx context.Context) (int, error) {
 		if l.next == len(lifeSteps) {
-			l = newLife(account)
+			l = newLife(account, lifeSymbol)
 		}
 		at := lifeSteps[l.next]
 		if l.pending == nil {
@@ -136,15 +136,15 @@ func (l *life) decide() *eventlogv1.AppendRequest {
 	at, long := timestamppb.New(now()), eventv1.PositionSide_POSITION_SIDE_LONG
 	return l.on(noStream,
 		&eventv1.Payload{Kind: &eventv1.Payload_PositionArmed{PositionArmed: &eventv1.PositionArmed{
-			PositionId: l.position, AccountId: l.account, Symbol: lifeSymbol, Side: long, Capital: "10000", RiskPercent: "1",
+			PositionId: l.position, AccountId: l.account, Symbol: l.symbol, Side: long, Capital: "10000", RiskPercent: "1",
 			TrailingMode: eventv1.TrailingMode_TRAILING_MODE_CONTINUOUS, ArmedAt: at,
 		}}},
 		&eventv1.Payload{Kind: &eventv1.Payload_SignalDetected{SignalDetected: &eventv1.SignalDetected{
-			SignalId: l.signal, PositionId: l.position, Symbol: lifeSymbol, Side: long, EntryPrice: entryPrice, StopLoss: firstStop,
+			SignalId: l.signal, PositionId: l.position, Symbol: l.symbol, Side: long, EntryPrice: entryPrice, StopLoss: firstStop,
 			Detector: "bench", DetectedAt: at,
 		}}},
 		&eventv1.Payload{Kind: &eventv1.Payload_DecisionProposed{DecisionProposed: &eventv1.DecisionProposed{
-			DecisionId: l.decision, PositionId: l.position, SignalId: l.signal, Symbol: lifeSymbol, Side: long,
+			DecisionId: l.decision, PositionId: l.position, SignalId: l.signal, Symbol: l.symbol, Side: long,
 			EntryPrice: entryPrice, TechnicalStopPrice: firstStop, TechnicalStopDistance: "1500", Capital: "10000", RiskPercent: "1",
 			MaxRiskAmount: "100", RawQuantity: "0.066666666666666667", Quantity: quantity, QuantityLimit: eventv1.QuantityLimit_QUANTITY_LIMIT_RISK,
 			PlannedRisk: "99.99", Notional: "6332.7", StepSize: "0.00001", DecidedAt: at,
@@ -164,7 +164,7 @@ func (l *life) decide() *eventlogv1.AppendRequest {
 // intended is the intent as an event.
 func (l *life) intended(i intent, decision string) *eventv1.Payload {
 	return &eventv1.Payload{Kind: &eventv1.Payload_IntentCreated{IntentCreated: &eventv1.IntentCreated{
-		IntentId: i.id.String(), PositionId: l.position, AccountId: l.account, DecisionId: decision, IntentType: i.kind, Symbol: lifeSymbol,
+		IntentId: i.id.String(), PositionId: l.position, AccountId: l.account, DecisionId: decision, IntentType: i.kind, Symbol: l.symbol,
 		Side: i.side, OrderType: i.orderType, Quantity: quantity, StopPrice: i.stopPrice, ClientOrderId: clientOrderID(i.order), Reason: "bench",
 	}}}
 }
@@ -175,7 +175,7 @@ func (l *life) claim(i intent) *eventlogv1.AppendRequest {
 		StreamKey: "order:" + i.order.String(), Expected: noStream,
 		Events: []*eventlogv1.NewEvent{newEvent(&eventv1.Payload{Kind: &eventv1.Payload_OrderSubmitted{OrderSubmitted: &eventv1.OrderSubmitted{
 			OrderId: i.order.String(), AccountId: l.account, PositionId: l.position, IntentId: i.id.String(), ClientOrderId: clientOrderID(i.order),
-			Symbol: lifeSymbol, Side: i.side, OrderType: i.orderType, Quantity: quantity, StopPrice: i.stopPrice, ReduceIntent: i.reduces,
+			Symbol: l.symbol, Side: i.side, OrderType: i.orderType, Quantity: quantity, StopPrice: i.stopPrice, ReduceIntent: i.reduces,
 			Attempt: 1, Product: eventv1.Product_PRODUCT_SPOT,
 		}}})},
 	})
@@ -190,9 +190,9 @@ func (l *life) told(i intent, command uuid.UUID, digest []byte, payload *eventv1
 }
 
 func (l *life) acked(i intent) *eventlogv1.AppendRequest {
-	command := factCommand("ORDER_ACKED", l.account, lifeSymbol, "order", i.order.String(), "exchange_order", i.exchangeID)
+	command := factCommand("ORDER_ACKED", l.account, l.symbol, "order", i.order.String(), "exchange_order", i.exchangeID)
 	return l.told(i, command, factDigest("ORDER_ACKED"), &eventv1.Payload{Kind: &eventv1.Payload_OrderAcked{OrderAcked: &eventv1.OrderAcked{
-		OrderId: i.order.String(), AccountId: l.account, Symbol: lifeSymbol, ClientOrderId: clientOrderID(i.order), ExchangeOrderId: i.exchangeID,
+		OrderId: i.order.String(), AccountId: l.account, Symbol: l.symbol, ClientOrderId: clientOrderID(i.order), ExchangeOrderId: i.exchangeID,
 		ExchangeStatus: "NEW", TransactTime: timestamppb.New(now()), Source: eventv1.Source_SOURCE_REST,
 	}}})
 }
@@ -201,12 +201,12 @@ func (l *life) acked(i intent) *eventlogv1.AppendRequest {
 func (l *life) filled(i intent, trade int, price, amount, fee string) *eventlogv1.AppendRequest {
 	tradeID := i.exchangeID + strconv.Itoa(trade)
 	side := map[eventv1.Side]string{eventv1.Side_SIDE_BUY: "buy", eventv1.Side_SIDE_SELL: "sell"}[i.side]
-	command := factCommand("FILL_RECEIVED", l.account, lifeSymbol, "order", i.exchangeID, "trade", tradeID)
+	command := factCommand("FILL_RECEIVED", l.account, l.symbol, "order", i.exchangeID, "trade", tradeID)
 	digest := factDigest("FILL_RECEIVED",
 		value{"fee", fee}, value{"fee_asset", "USDT"}, value{"fill_price", price}, value{"fill_quantity", amount}, value{"side", side})
 	return l.told(i, command, digest, &eventv1.Payload{Kind: &eventv1.Payload_FillReceived{FillReceived: &eventv1.FillReceived{
 		FillId: uuid.NewString(), AccountId: l.account, OrderId: i.order.String(), PositionId: l.position, ClientOrderId: clientOrderID(i.order),
-		ExchangeOrderId: i.exchangeID, ExchangeTradeId: tradeID, Symbol: lifeSymbol, Side: i.side, FillPrice: price, FillQuantity: amount,
+		ExchangeOrderId: i.exchangeID, ExchangeTradeId: tradeID, Symbol: l.symbol, Side: i.side, FillPrice: price, FillQuantity: amount,
 		QuoteQuantity: quotes[amount+"@"+price], Fee: fee, FeeAsset: "USDT", FeeQuote: fee, FilledAt: timestamppb.New(now()),
 		Source: eventv1.Source_SOURCE_WS,
 	}}})
@@ -221,7 +221,7 @@ func (l *life) balance(asset, free string) *eventlogv1.AppendRequest {
 
 func (l *life) opened() *eventlogv1.AppendRequest {
 	return l.on(anyStream, &eventv1.Payload{Kind: &eventv1.Payload_PositionOpened{PositionOpened: &eventv1.PositionOpened{
-		PositionId: l.position, AccountId: l.account, Symbol: lifeSymbol, Side: eventv1.PositionSide_POSITION_SIDE_LONG,
+		PositionId: l.position, AccountId: l.account, Symbol: l.symbol, Side: eventv1.PositionSide_POSITION_SIDE_LONG,
 		EntryOrderId: l.entry.order.String(), EntryPrice: entryPrice, EntryQuantity: "0.03", TechnicalStopPrice: firstStop,
 		TechnicalStopDistance: "1500", TrailingStopPrice: firstStop, OpenedAt: timestamppb.New(now()),
 	}}})
@@ -230,7 +230,7 @@ func (l *life) opened() *eventlogv1.AppendRequest {
 func (l *life) trailed() *eventlogv1.AppendRequest {
 	return l.on(anyStream, &eventv1.Payload{Kind: &eventv1.Payload_TrailingStopUpdated{TrailingStopUpdated: &eventv1.TrailingStopUpdated{
 		PositionId: l.position, PreviousStop: firstStop, NewStop: lastStop, FavorableExtreme: "98000", TriggerPrice: "98000",
-		PriceEventId: lifeSymbol + "/1", ObservedAt: timestamppb.New(now()),
+		PriceEventId: l.symbol + "/1", ObservedAt: timestamppb.New(now()),
 	}}})
 }
 

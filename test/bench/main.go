@@ -81,10 +81,19 @@ func (b *bench) run(ctx context.Context) error {
 	if err := b.start(ctx); err != nil {
 		return err
 	}
-	if b.cfg.size != sizeStandard {
+	switch {
+	case b.cfg.replay:
+		return b.replays(ctx)
+	case b.cfg.size != sizeStandard:
 		return b.sized(ctx)
 	}
-	return b.standard(ctx)
+	if err := b.standard(ctx); err != nil {
+		return err
+	}
+	if b.cfg.only.MatchString(loadReplay) {
+		return b.replays(ctx)
+	}
+	return nil
 }
 
 // start makes PostgreSQL run, and looks at the machine.
@@ -240,7 +249,7 @@ func (b *bench) conclude(ctx context.Context, outcomes []*outcome, conn *pgx.Con
 		return err
 	}
 	b.report.PeakMemoryMB = float64(peak) / (1 << 20)
-	b.report.Targets = judge(b.report, targets)
+	b.report.Targets = append(b.report.Targets, judge(b.report, targets)...)
 	return nil
 }
 

@@ -21,6 +21,7 @@ type report struct {
 	Loads        []loadReport `json:"loads"`
 	Tables       []tableSize  `json:"tables,omitempty"`
 	Reads        []readReport `json:"reads,omitempty"`
+	Replays      *replays     `json:"replays,omitempty"`
 	PeakMemoryMB float64      `json:"eventlog_peak_memory_mb,omitempty"`
 	// PayloadBytes is the mean size of a simple event's payload.
 	PayloadBytes float64       `json:"payload_bytes,omitempty"`
@@ -133,6 +134,7 @@ func (r *report) write(out io.Writer, format string) error {
 	r.loads(out)
 	r.tables(out)
 	r.reads(out)
+	r.Replays.write(out)
 	r.targets(out)
 	return nil
 }

@@ -163,7 +163,7 @@ func TestParse_peers(t *testing.T) {
 // The numbers of a life are worked out by hand; every step of it names ids that follow from others.
 func TestLife_steps(t *testing.T) {
 	t.Parallel()
-	l := newLife("aaaaaaaa-0000-4000-8000-00000000000a")
+	l := newLife("aaaaaaaa-0000-4000-8000-00000000000a", lifeSymbol)
 	events := 0
 	for _, s := range lifeSteps {
 		in := s.make(l)

@@ -17,28 +17,34 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 )
 
-// serveMax is how long the event log may take until it serves.
+// serveMax is how long a service may take until it serves.
 const serveMax = 30 * time.Second
 
-// service is an event log on a database, and its client.
+// service is one of Robson's on a database, and its client.
 type service struct {
 	process *process
 	client  *client
+	address string
 }
 
 // serve starts the event log alone, with tokens of its own.
 func serve(ctx context.Context, cfg *config, dir, databaseURL string) (*service, error) {
-	tokens, tokenFile, err := mintTokens(dir)
+	tokens, tokenFile, err := mintTokens(dir, "")
 	if err != nil {
 		return nil, err
 	}
+	return launch(ctx, cfg, "eventlog", databaseURL, tokens, "--token-file", tokenFile)
+}
+
+// launch starts a service on a database.
+func launch(ctx context.Context, cfg *config, name, databaseURL string, tokens map[string]string, flags ...string) (*service, error) {
 	address, err := freeAddress(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := &service{}
-	s.process, err = start(ctx, databaseIn(databaseURL), "", cfg.binary, "serve", "eventlog", "--listen", address, "--token-file", tokenFile, "--log-level", "warn")
-	if err != nil {
+	s := &service{address: address}
+	args := append([]string{"serve", name, "--listen", address, "--log-level", "warn"}, flags...)
+	if s.process, err = start(ctx, databaseIn(databaseURL), "", cfg.binary, args...); err != nil {
 		return nil, err
 	}
 	if s.client, err = dial(address, tokens); err != nil {
@@ -47,7 +53,7 @@ func serve(ctx context.Context, cfg *config, dir, databaseURL string) (*service,
 	waiting, cancel := context.WithTimeout(ctx, serveMax)
 	defer cancel()
 	if err := s.await(waiting); err != nil {
-		return nil, errors.Join(err, s.stop())
+		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), s.stop())
 	}
 	return s, nil
 }
@@ -61,7 +67,7 @@ func (s *service) await(ctx context.Context) error {
 			return nil
 		}
 		if wait(ctx, 20*time.Millisecond) != nil {
-			return fmt.Errorf("the event log does not serve: %w", errors.Join(err, context.Cause(ctx)))
+			return fmt.Errorf("it does not serve: %w", errors.Join(err, context.Cause(ctx)))
 		}
 	}
 }
@@ -76,18 +82,28 @@ func (s *service) stop() error {
 	return s.process.stop()
 }
 
-// mintTokens makes the services' tokens and the token file that holds their hashes.
-func mintTokens(dir string) (tokens map[string]string, path string, err error) {
+// mintTokens makes the services' tokens, that of a user who may do everything for a tenant if one is named, and the token file
+// that holds their hashes.
+func mintTokens(dir, tenant string) (tokens map[string]string, path string, err error) {
 	type entry struct {
-		SHA256  string `json:"sha256"`
-		Service string `json:"service"`
+		SHA256  string              `json:"sha256"`
+		Service string              `json:"service,omitempty"`
+		Subject string              `json:"subject,omitempty"`
+		Tenants map[string][]string `json:"tenants,omitempty"`
 	}
 	var entries []entry
 	tokens = map[string]string{}
-	for _, name := range []string{asConnector, asCommand} {
+	mint := func(name string, e entry) {
 		tokens[name] = "robson_" + rand.Text()
 		sum := sha256.Sum256([]byte(tokens[name]))
-		entries = append(entries, entry{SHA256: hex.EncodeToString(sum[:]), Service: name})
+		e.SHA256 = hex.EncodeToString(sum[:])
+		entries = append(entries, e)
+	}
+	for _, name := range []string{asConnector, asCommand, asSnapshotter, asReplayer} {
+		mint(name, entry{Service: name})
+	}
+	if tenant != "" {
+		mint(benchUser, entry{Subject: benchUser, Tenants: map[string][]string{tenant: {"read", "operate", "audit"}}})
 	}
 	data, err := json.Marshal(map[string]any{"tokens": entries})
 	if err != nil {

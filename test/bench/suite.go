@@ -29,6 +29,7 @@ const (
 	loadStream        = "stream"
 	loadFollowOwn     = "subscribe-own"
 	loadFollowOther   = "subscribe-other"
+	loadReplay        = "replay"
 
 	loadMessageHot    = "peer-message-db-hot"
 	loadMessageSpread = "peer-message-db-spread"
