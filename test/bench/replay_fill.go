@@ -18,8 +18,8 @@ const (
 )
 
 // lived fills an account with order lives, step by step for all lanes together, until it has so many events.
-func (b *replayBench) lived(ctx context.Context, worker int, account string, events int) error {
-	c := b.eventlog.client
+func (r *replayBench) lived(ctx context.Context, worker int, account string, events int) error {
+	c := r.eventlog.client
 	log, count := c.writer(worker), 0
 	lives := make([]*life, lanes)
 	for count < events {
@@ -32,7 +32,7 @@ func (b *replayBench) lived(ctx context.Context, worker int, account string, eve
 				appends[i] = at.make(l)
 				appends[i].CausationId = l.cause
 			}
-			out, err := log.AppendBatch(c.as(ctx, at.service, b.tenant.id), &eventlogv1.AppendBatchRequest{Appends: appends})
+			out, err := log.AppendBatch(c.as(ctx, at.service, r.tenant.id), &eventlogv1.AppendBatchRequest{Appends: appends})
 			if err != nil {
 				return fmt.Errorf("live order lives: %w", err)
 			}
