@@ -136,7 +136,7 @@ func TestParse(t *testing.T) {
 		require.ErrorContains(t, err, flag)
 	}
 	_, err = parse([]string{"-binary", "robson", "-size", "10m", "-peers", "dir"}, &said)
-	require.ErrorContains(t, err, "-size and -peers")
+	require.ErrorContains(t, err, "-size, -replay and -peers")
 	_, err = parse([]string{"-only", "("}, &said)
 	require.Error(t, err)
 	_, err = parse([]string{"-no-such-flag"}, &said)
