@@ -26,6 +26,7 @@ import (
 const (
 	asConnector = "connector"
 	asCommand   = "command"
+	asProjector = "projector"
 	asReplayer  = "replayer"
 	someUser    = "somebody"
 )
@@ -87,7 +88,7 @@ func newRig(t *testing.T, dir string, replicas int) *rig {
 		s := r.serve(t, fmt.Sprintf("eventlog-%d", i+1), "eventlog")
 		r.replicas = append(r.replicas, &replica{server: s, log: eventlogv1.NewAppendServiceClient(s.conn), read: eventlogv1.NewReadServiceClient(s.conn)})
 	}
-	r.projector = r.serve(t, "projector", "projector")
+	r.projector = r.serve(t, "projector", asProjector)
 	for _, s := range r.servers() {
 		require.NoError(t, s.ready(ctx))
 	}
@@ -114,11 +115,13 @@ func (r *rig) writeTokens() error {
 		"sha256": fmt.Sprintf("%x", wire.Digest(operator)), "subject": someUser,
 		"tenants": map[string][]string{r.operated.id: {"read", "operate", "audit"}},
 	}}
-	for _, service := range []string{asConnector, asCommand, asReplayer} {
+	for _, service := range []string{asConnector, asCommand, asProjector, asReplayer} {
 		entries = append(entries, map[string]any{"sha256": fmt.Sprintf("%x", wire.Digest(tokenOf(service))), "service": service})
 	}
-	if err := os.WriteFile(r.serviceToken(), []byte(tokenOf(asReplayer)), 0o600); err != nil {
-		return err
+	for _, service := range []string{asProjector, asReplayer} {
+		if err := os.WriteFile(r.serviceToken(service), []byte(tokenOf(service)), 0o600); err != nil {
+			return err
+		}
 	}
 	data, err := json.Marshal(map[string]any{"tokens": entries})
 	if err != nil {
@@ -129,8 +132,8 @@ func (r *rig) writeTokens() error {
 
 func (r *rig) tokens() string { return filepath.Join(r.dir, "tokens.json") }
 
-// serviceToken is the file with the token that a replayer presents to the event log.
-func (r *rig) serviceToken() string { return filepath.Join(r.dir, "replayer.token") }
+// serviceToken is the file with the token that a service presents to the event log.
+func (r *rig) serviceToken(service string) string { return filepath.Join(r.dir, service+".token") }
 
 // serve starts a service behind a link of its own. It ends with the test, in order.
 func (r *rig) serve(t *testing.T, name, service string) *server {
@@ -180,8 +183,8 @@ func freeAddress(ctx context.Context) (string, error) {
 // start runs the process.
 func (s *server) start() error {
 	args := []string{"serve", s.service, "--listen", s.address, "--database-url", s.database, "--token-file", s.rig.tokens(), "--log-level", "warn"}
-	if s.service == asReplayer {
-		args = append(args, "--service-token-file", s.rig.serviceToken(), "--eventlog-address", s.rig.replicas[0].address)
+	if s.service == asProjector || s.service == asReplayer {
+		args = append(args, "--service-token-file", s.rig.serviceToken(s.service), "--eventlog-address", s.rig.replicas[0].address)
 	}
 	var err error
 	s.process, err = start(s.rig.dir, s.name, s.rig.binary, args...)

@@ -90,6 +90,7 @@ func TestEveryServiceCanBeExploredAndCalledByReflection(t *testing.T) {
 		"eventlog":    {"robson.eventlog.v1.ReadService/ReadLog", `{"from_position": "1", "direction": "DIRECTION_FORWARDS"}`, `"TENANT_CREATED"`},
 		"projector":   {"robson.projector.v1.StateService/GetTenant", `{}`, u.tenant},
 		"snapshotter": {"robson.snapshotter.v1.ReadService/GetSchedule", `{}`, "5000"},
+		"replayer":    {"robson.replayer.v1.RebuildService/ListRuns", `{}`, ""},
 		"connector":   {"robson.connector.v1.PaperService/GetMarket", `{"symbol": "ETHUSDT"}`, `"ETHUSDT"`},
 	}
 	for _, service := range served {

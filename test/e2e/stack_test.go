@@ -27,6 +27,7 @@ import (
 
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+	replayerv1 "github.com/robson/robson/proto/gen/go/robson/replayer/v1"
 	snapshotterv1 "github.com/robson/robson/proto/gen/go/robson/snapshotter/v1"
 )
 
@@ -41,7 +42,7 @@ const (
 )
 
 // served are the services that the binary serves today.
-var served = []string{"command", "eventlog", "projector", "snapshotter", "connector"}
+var served = []string{"command", "eventlog", "projector", "snapshotter", "replayer", "connector"}
 
 // binary is the robson that is tested; make test builds it and sets the variable.
 func binary(t *testing.T) string {
@@ -91,7 +92,7 @@ func newStack(t *testing.T) *stack {
 	s := &stack{dir: dir, conns: map[string]*grpc.ClientConn{}, markets: map[string]*sync.RWMutex{btc: {}, eth: {}}}
 	s.up(t)
 	entries := []tokenEntry{}
-	for _, name := range append([]string{"replayer"}, served...) {
+	for _, name := range served {
 		entries = append(entries, tokenEntry{SHA256: hashOf(serviceToken(name)), Service: name})
 	}
 	for range tenantsMax {
@@ -352,6 +353,7 @@ var probes = map[string]string{
 	"eventlog":    eventlogv1.ReadService_GetHead_FullMethodName,
 	"projector":   projectorv1.StateService_GetTenant_FullMethodName,
 	"snapshotter": snapshotterv1.ReadService_GetSchedule_FullMethodName,
+	"replayer":    replayerv1.RebuildService_ListRuns_FullMethodName,
 	"connector":   "/robson.connector.v1.PaperService/GetMarket",
 }
 

@@ -33,7 +33,7 @@ import (
 // contracts are the packages of the services' contracts, by service.
 var contracts = map[string]protoreflect.FullName{
 	"command": "robson.command.v1", "eventlog": "robson.eventlog.v1", "projector": "robson.projector.v1",
-	"snapshotter": "robson.snapshotter.v1", "connector": "robson.connector.v1",
+	"snapshotter": "robson.snapshotter.v1", "replayer": "robson.replayer.v1", "connector": "robson.connector.v1",
 }
 
 // rpc is a method of a served service.
@@ -104,6 +104,10 @@ func (r rpc) request(k known) proto.Message {
 	}
 	message := kind.New()
 	fill(message, k, 0)
+	if field := message.Descriptor().Fields().ByName("dry_run"); field != nil && r.service == "replayer" {
+		// A rebuild leaves an event, so that the next one finds more than the one before.
+		message.Set(field, protoreflect.ValueOfBool(true))
+	}
 	return message.Interface()
 }
 

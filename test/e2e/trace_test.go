@@ -87,10 +87,10 @@ func requireOneTrace(u *user, before int64, trace string, root uuid.UUID, positi
 	for _, e := range u.query(&eventlogv1.EventFilter{PositionId: position}) {
 		require.Contains(u.t, byID, e.GetEventId(), "%s of the position is not in the trace", e.GetEventType())
 	}
-	// Whatever happened meanwhile and is not in the trace is the account's own news.
+	// Whatever happened meanwhile and is not in the trace is the account's own news, or the snapshotter's.
 	for _, e := range u.readLog(before) {
 		if byID[e.GetEventId()] == nil {
-			require.Contains(u.t, []string{"BALANCE_SAMPLED", "EXCHANGE_CONNECTED"}, e.GetEventType())
+			require.Contains(u.t, []string{"BALANCE_SAMPLED", "EXCHANGE_CONNECTED", "SNAPSHOT_CREATED"}, e.GetEventType())
 		}
 	}
 
