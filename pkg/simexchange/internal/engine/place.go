@@ -1,0 +1,184 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/shopspring/decimal"
+)
+
+// Placed is an accepted order and what it filled at once.
+type Placed struct {
+	Order  Order
+	Trades []Trade
+}
+
+// Place takes an order, matches what can be matched, and lets the rest wait.
+func (x *Exchange) Place(name string, r Request, at int64) (Placed, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	a, b, err := x.admit(name, &r)
+	if err != nil {
+		return Placed{}, err
+	}
+	b.orderID++
+	o := &Order{
+		Account: name, Symbol: r.Symbol, Side: r.Side, Type: r.Type, TimeInForce: r.TimeInForce, ClientOrderID: r.ClientOrderID,
+		STP: r.STP, Status: StatusNew, ID: b.orderID, Quantity: r.Quantity, QuoteQuantity: r.QuoteQuantity, Price: r.Price,
+		StopPrice: r.StopPrice, CreatedAt: at,
+	}
+	if !o.conditional() {
+		o.Working, o.WorkingAt = true, at
+	}
+	b.lockFor(a, o)
+	a.orders[o.Symbol] = append(a.orders[o.Symbol], o)
+	a.byClient[clientKey{o.Symbol, o.ClientOrderID}] = o
+	o.remember(at)
+	x.report(a, o, Report{Kind: ReportNew}, at)
+	before := len(a.trades[o.Symbol])
+	if o.Working {
+		x.take(a, b, o, r.Script.FillMax, at)
+	}
+	if o.Open() && r.Script.End != "" {
+		x.end(a, b, o, r.Script.End, "", at)
+	}
+	if o.Open() {
+		b.open = append(b.open, o)
+	}
+	x.settle(a, at)
+	placed := Placed{Order: *o}
+	for _, t := range a.trades[o.Symbol][before:] {
+		if t.OrderID == o.ID {
+			placed.Trades = append(placed.Trades, t)
+		}
+	}
+	return placed, nil
+}
+
+// Test says whether an order would be taken.
+func (x *Exchange) Test(name string, r Request) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	_, _, err := x.admit(name, &r)
+	return err
+}
+
+// admit checks a request in the order in which Binance does and fills in what it leaves open.
+func (x *Exchange) admit(name string, r *Request) (*account, *book, error) {
+	a, b := x.accounts[name], x.symbols[r.Symbol]
+	switch {
+	case a == nil:
+		return nil, nil, ErrAccountUnknown
+	case b == nil:
+		return nil, nil, ErrSymbol
+	case r.Side != Buy && r.Side != Sell:
+		return nil, nil, ErrSide
+	case !slices.Contains([]string{Limit, Market, LimitMaker, StopLoss, StopLossLimit, TakeProfit, TakeProfitLimit}, r.Type):
+		return nil, nil, ErrType
+	case !b.last.IsPositive():
+		return nil, nil, ErrNoPrice
+	}
+	if r.TimeInForce == "" {
+		r.TimeInForce = GTC
+	}
+	if !slices.Contains([]string{GTC, IOC, FOK}, r.TimeInForce) {
+		return nil, nil, ErrTimeInForce
+	}
+	if r.STP == "" {
+		r.STP = STPExpireMaker
+	}
+	if fail := b.check(r, b.last); fail != nil {
+		return nil, nil, fail
+	}
+	if old := a.byClient[clientKey{r.Symbol, r.ClientOrderID}]; old != nil && old.Open() {
+		return nil, nil, ErrDuplicate
+	}
+	if fail := b.admitNumber(a, r); fail != nil {
+		return nil, nil, fail
+	}
+	if fail := b.admitPrice(r); fail != nil {
+		return nil, nil, fail
+	}
+	if asset, need := b.need(a, r); !a.has(asset, need) {
+		return nil, nil, ErrBalance
+	}
+	return a, b, nil
+}
+
+func (b *book) admitNumber(a *account, r *Request) error {
+	orders, algos := a.openOn(b.Name)
+	if b.OrdersMax > 0 && orders >= b.OrdersMax {
+		return filterFailure("MAX_NUM_ORDERS")
+	}
+	if b.AlgoOrdersMax > 0 && algos >= b.AlgoOrdersMax && (&Order{Type: r.Type}).conditional() {
+		return filterFailure("MAX_NUM_ALGO_ORDERS")
+	}
+	return nil
+}
+
+// admitPrice refuses a stop that would trigger at once and a maker that would take.
+func (b *book) admitPrice(r *Request) error {
+	probe := Order{Side: r.Side, Type: r.Type, Price: r.Price, StopPrice: r.StopPrice}
+	if probe.conditional() && triggers(&probe, b.last) {
+		return ErrTrigger
+	}
+	if r.Type == LimitMaker && crosses(&probe, b.best(r.Side)) {
+		return ErrWouldTake
+	}
+	return nil
+}
+
+// need is what an order must have free to be taken.
+func (b *book) need(a *account, r *Request) (string, decimal.Decimal) {
+	if r.Side == Sell && !r.QuoteQuantity.IsZero() {
+		return b.Base, r.QuoteQuantity.DivRound(b.best(Sell), 16)
+	}
+	if r.Side == Sell {
+		return b.Base, r.Quantity
+	}
+	if !r.QuoteQuantity.IsZero() {
+		return b.Quote, r.QuoteQuantity
+	}
+	probe := Order{Type: r.Type}
+	switch {
+	case probe.limited():
+		return b.Quote, r.Price.Mul(r.Quantity)
+	case probe.conditional():
+		return b.Quote, r.StopPrice.Mul(r.Quantity)
+	}
+	cost, left := decimal.Zero, r.Quantity
+	for _, l := range b.offers(a, Buy) {
+		q := decimal.Min(left, l.quantity)
+		cost, left = cost.Add(q.Mul(l.price)), left.Sub(q)
+	}
+	return b.Quote, cost
+}
+
+// lockFor locks what an order may spend. Market orders fill at once and lock nothing.
+func (b *book) lockFor(a *account, o *Order) {
+	if o.Type == Market {
+		return
+	}
+	o.locked = true
+	if !o.buys() {
+		a.lock(b.Base, o.Quantity)
+		return
+	}
+	o.lockPrice = o.Price
+	if !o.limited() {
+		o.lockPrice = o.StopPrice
+	}
+	a.lock(b.Quote, o.lockPrice.Mul(o.Quantity))
+}
+
+// unlock gives back what an order that ended had locked.
+func (b *book) unlock(a *account, o *Order) {
+	if !o.locked {
+		return
+	}
+	o.locked = false
+	if o.buys() {
+		a.lock(b.Quote, o.lockPrice.Mul(o.Remaining()).Neg())
+		return
+	}
+	a.lock(b.Base, o.Remaining().Neg())
+}

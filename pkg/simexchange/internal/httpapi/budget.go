@@ -1,0 +1,141 @@
+package httpapi
+
+import "sync"
+
+// Limits as exchangeInfo says them.
+const (
+	weightMax   = 6000
+	minute      = 60_000
+	tenSeconds  = 10_000
+	day         = 86_400_000
+	logMax      = 100_000
+	ordersTens  = 100
+	ordersDaily = 200_000
+)
+
+// Budget counts weight for everyone and orders for each account.
+type Budget struct {
+	// Unlimited counts, but refuses nobody: for many accounts in one test.
+	Unlimited bool
+
+	mu     sync.Mutex
+	minute int64
+	used   int64
+	orders map[string]*count
+}
+
+type count struct{ tens, tensUsed, day, dayUsed int64 }
+
+// spend counts weight and gives what was used in this minute.
+func (b *Budget) spend(now, weight int64) int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.minute != now/minute {
+		b.minute, b.used = now/minute, 0
+	}
+	b.used = max(0, b.used+weight)
+	return b.used
+}
+
+// blocked is for how many seconds nothing more is answered.
+func (b *Budget) blocked(now int64) int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.Unlimited || b.used <= weightMax {
+		return 0
+	}
+	return (minute-now%minute)/1000 + 1
+}
+
+// order counts an order of an account.
+func (b *Budget) order(account string, now int64) (tens, daily int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.at(account, now)
+	c.tensUsed++
+	c.dayUsed++
+	return c.tensUsed, c.dayUsed
+}
+
+func (b *Budget) at(account string, now int64) *count {
+	if b.orders == nil {
+		b.orders = map[string]*count{}
+	}
+	c := b.orders[account]
+	if c == nil {
+		c = &count{}
+		b.orders[account] = c
+	}
+	if c.tens != now/tenSeconds {
+		c.tens, c.tensUsed = now/tenSeconds, 0
+	}
+	if c.day != now/day {
+		c.day, c.dayUsed = now/day, 0
+	}
+	return c
+}
+
+func (b *Budget) counts(account string, now int64) (tens, daily int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.at(account, now)
+	return c.tensUsed, c.dayUsed
+}
+
+// Entry is a request that came in. Signatures are left out.
+type Entry struct {
+	At            int64  `json:"at"`
+	Method        string `json:"method"`
+	Path          string `json:"path"`
+	Query         string `json:"query,omitempty"`
+	Body          string `json:"body,omitempty"`
+	Account       string `json:"account,omitempty"`
+	ClientOrderID string `json:"clientOrderId,omitempty"`
+	// Processed says that it was done, whatever its sender was told; Fault what was done to it.
+	Processed bool   `json:"processed"`
+	Fault     string `json:"fault,omitempty"`
+}
+
+// Log keeps the requests, in order; when there are too many, the first of them go.
+type Log struct {
+	mu      sync.Mutex
+	first   int64
+	entries []Entry
+}
+
+func (l *Log) begin(e Entry) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.entries) == logMax {
+		l.entries = append(l.entries[:0], l.entries[logMax/2:]...)
+		l.first += logMax / 2
+	}
+	l.entries = append(l.entries, e)
+	return l.first + int64(len(l.entries)) - 1
+}
+
+func (l *Log) change(n int64, alter func(*Entry)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n >= l.first && n-l.first < int64(len(l.entries)) {
+		alter(&l.entries[n-l.first])
+	}
+}
+
+func (l *Log) processed(n int64)         { l.change(n, func(e *Entry) { e.Processed = true }) }
+func (l *Log) harm(n int64, kind string) { l.change(n, func(e *Entry) { e.Fault = kind }) }
+
+// Entries are the requests of an account, of all if it is empty.
+func (l *Log) Entries(account string) []Entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := []Entry{}
+	for _, e := range l.entries {
+		if account == "" || e.Account == account {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+func withoutSignature(encoded string) string { return unsigned(encoded) }
