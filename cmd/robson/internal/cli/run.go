@@ -30,7 +30,7 @@ var servedServices = []string{client.Command, client.Eventlog, client.Projector,
 func runCommands(app *App) []*cobra.Command {
 	return []*cobra.Command{
 		withSettings(upCommand(app)), downCommand(app), withSettings(demoCommand(app)), withSettings(serveCommand(app)),
-		withSettings(postgresCommand(app)), migrateCommand(app), healthCommand(app), versionCommand(app),
+		withSettings(postgresCommand(app)), simexchangeCommand(app), migrateCommand(app), healthCommand(app), versionCommand(app),
 	}
 }
 
