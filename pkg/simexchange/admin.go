@@ -17,7 +17,7 @@ const (
 )
 
 // TokenHeader carries the token that opens /sim/.
-const TokenHeader = "X-Sim-Token"
+const TokenHeader = "X-Sim-Token" //nolint:gosec // the name of a header, not what it carries
 
 // order names an order, or asks for one, on the admin surface.
 type order struct {
@@ -81,7 +81,8 @@ func (s *Server) adminMarket(mux *http.ServeMux) {
 		AdvanceMS int64  `json:"advance_ms"`
 		SkewMS    *int64 `json:"skew_ms"`
 		Set       int64  `json:"set"`
-	}) (any, error) {
+	},
+	) (any, error) {
 		if in.SkewMS != nil {
 			s.SetSkew(time.Duration(*in.SkewMS) * time.Millisecond)
 		}
@@ -134,7 +135,8 @@ func (s *Server) adminOrders(mux *http.ServeMux) {
 	on(mux, "POST /sim/deposits", func(_ *http.Request, in struct {
 		Account, Asset string
 		Amount         decimal.Decimal
-	}) (any, error) {
+	},
+	) (any, error) {
 		return done, s.Deposit(in.Account, in.Asset, in.Amount)
 	})
 	on(mux, "POST /sim/orders/external", func(_ *http.Request, in order) (any, error) {

@@ -28,15 +28,15 @@ func TestFault_of_placing(t *testing.T) {
 	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			client, _ := open(t, map[string]string{"USDT": "10000"})
-			_, err := shared.AddFault(simexchange.Fault{Kind: kind, Method: http.MethodPost, Account: t.Name(), Code: -1006})
+			client, keys := open(t, map[string]string{"USDT": "10000"})
+			_, err := shared.AddFault(simexchange.Fault{Kind: kind, Method: http.MethodPost, Account: keys.Account, Code: -1006})
 			require.NoError(t, err)
 			_, err = buy(client, "x", "0.01").Do(t.Context())
 			require.Error(t, err)
-			orders, err := shared.Orders(t.Name(), "BTCUSDT")
+			orders, err := shared.Orders(keys.Account, "BTCUSDT")
 			require.NoError(t, err)
 			require.Equal(t, processed, len(orders) == 1)
-			require.Equal(t, processed, shared.Requests(t.Name())[0].Processed)
+			require.Equal(t, processed, shared.Requests(keys.Account)[0].Processed)
 			_, err = buy(client, "y", "0.01").Do(t.Context())
 			require.NoError(t, err, "a fault comes once")
 		})
@@ -45,9 +45,9 @@ func TestFault_of_placing(t *testing.T) {
 
 func TestFault_partial_fill_and_race_and_lag(t *testing.T) {
 	t.Parallel()
-	client, _ := open(t, map[string]string{"USDT": "10000"})
+	client, keys := open(t, map[string]string{"USDT": "10000"})
 	add := func(f simexchange.Fault) {
-		f.Account = t.Name()
+		f.Account = keys.Account
 		_, err := shared.AddFault(f)
 		require.NoError(t, err)
 	}
@@ -79,7 +79,7 @@ func stream(t *testing.T, keys simexchange.Credentials) (events chan *binance.Ws
 	done, stop, err := binance.WsUserDataServeSignature(keys.Key, keys.Secret, "HMAC", 0, func(e *binance.WsUserDataEvent) { events <- e }, func(error) {})
 	require.NoError(t, err)
 	t.Cleanup(func() { close(stop); <-done })
-	require.Eventually(t, func() bool { return shared.Subscribers(t.Name()) == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return shared.Subscribers(keys.Account) == 1 }, 5*time.Second, time.Millisecond)
 	return events, done
 }
 
@@ -91,7 +91,7 @@ func TestFault_of_the_stream(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			client, keys := open(t, map[string]string{"USDT": "10000"})
-			_, err := shared.AddFault(simexchange.Fault{Kind: kind, Account: t.Name(), Event: "NEW"})
+			_, err := shared.AddFault(simexchange.Fault{Kind: kind, Account: keys.Account, Event: "NEW"})
 			require.NoError(t, err)
 			events, _ := stream(t, keys)
 			_, err = buy(client, "x", "0.01").Do(t.Context())
@@ -105,7 +105,7 @@ func TestFault_of_the_stream(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			client, keys := open(t, map[string]string{"USDT": "10000"})
-			_, err := shared.AddFault(simexchange.Fault{Kind: kind, Account: t.Name(), Event: "TRADE"})
+			_, err := shared.AddFault(simexchange.Fault{Kind: kind, Account: keys.Account, Event: "TRADE"})
 			require.NoError(t, err)
 			_, done := stream(t, keys)
 			_, err = buy(client, "x", "0.01").Do(t.Context())
@@ -118,7 +118,7 @@ func TestFault_of_the_stream(t *testing.T) {
 func TestFault_subscription_refused(t *testing.T) {
 	t.Parallel()
 	_, keys := open(t, nil)
-	_, err := shared.AddFault(simexchange.Fault{Kind: simexchange.SubscribeReject, Account: t.Name()})
+	_, err := shared.AddFault(simexchange.Fault{Kind: simexchange.SubscribeReject, Account: keys.Account})
 	require.NoError(t, err)
 	events := make(chan *binance.WsUserDataEvent, 1)
 	done, stop, err := binance.WsUserDataServeSignature(keys.Key, keys.Secret, "HMAC", 0, func(e *binance.WsUserDataEvent) { events <- e }, func(error) {})
@@ -142,7 +142,7 @@ func TestSignatures(t *testing.T) {
 			public, err := x509.MarshalPKIXPublicKey(pair[1])
 			require.NoError(t, err)
 			keys, err := shared.AddAccount(simexchange.Account{
-				Name: t.Name(), PublicKey: string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})),
+				Name: unique(t), PublicKey: string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})),
 			})
 			require.NoError(t, err)
 			document := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
@@ -152,7 +152,7 @@ func TestSignatures(t *testing.T) {
 			require.NoError(t, err)
 			done, stop, err := binance.WsUserDataServeSignature(keys.Key, document, kind, 0, func(*binance.WsUserDataEvent) {}, func(error) {})
 			require.NoError(t, err)
-			require.Eventually(t, func() bool { return shared.Subscribers(t.Name()) == 1 }, 5*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return shared.Subscribers(keys.Account) == 1 }, 5*time.Second, time.Millisecond)
 			close(stop)
 			<-done
 		})
@@ -185,15 +185,16 @@ func TestAdmin(t *testing.T) {
 		require.NoError(t, err)
 		return answer.StatusCode, string(text)
 	}
+	name := unique(t)
 	status, _ := call("wrong", "/sim/step", `{"n":1}`)
 	require.Equal(t, http.StatusForbidden, status)
-	status, text := call("t", "/sim/accounts", `{"name":"by-hand","balances":{"USDT":"1000"}}`)
+	status, text := call("t", "/sim/accounts", `{"name":"`+name+`","balances":{"USDT":"1000"}}`)
 	require.Equal(t, http.StatusOK, status, text)
-	status, text = call("t", "/sim/orders/external", `{"account":"by-hand","symbol":"BTCUSDT","side":"BUY","type":"MARKET","quantity":"0.01"}`)
+	status, text = call("t", "/sim/orders/external", `{"account":"`+name+`","symbol":"BTCUSDT","side":"BUY","type":"MARKET","quantity":"0.01"}`)
 	require.Equal(t, http.StatusOK, status, text)
-	status, text = call("t", "/sim/deposits", `{"account":"by-hand","asset":"ETH","amount":"2"}`)
+	status, text = call("t", "/sim/deposits", `{"account":"`+name+`","asset":"ETH","amount":"2"}`)
 	require.Equal(t, http.StatusOK, status, text)
-	balances, err := shared.Balances("by-hand")
+	balances, err := shared.Balances(name)
 	require.NoError(t, err)
 	require.Equal(t, "2", balances["ETH"].Free.String())
 	status, text = call("t", "/sim/faults", `{"kind":"nonsense"}`)

@@ -97,6 +97,7 @@ func (s *Server) watch(c net.Conn, state http.ConnState) {
 		}
 	case http.StateHijacked, http.StateClosed:
 		delete(s.conns, c)
+	case http.StateActive, http.StateIdle:
 	}
 }
 

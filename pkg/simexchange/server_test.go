@@ -1,7 +1,9 @@
 package simexchange_test
 
 import (
+	"fmt"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,9 +30,17 @@ func TestMain(m *testing.M) {
 	shared.Close()
 }
 
+var opened atomic.Int64
+
+// unique is an account's name that no other test has, however often it is run.
+func unique(t *testing.T) string {
+	t.Helper()
+	return fmt.Sprintf("%s-%d", t.Name(), opened.Add(1))
+}
+
 func open(t *testing.T, balances map[string]string) (*binance.Client, simexchange.Credentials) {
 	t.Helper()
-	keys, err := shared.AddAccount(simexchange.Account{Name: t.Name(), Balances: balances})
+	keys, err := shared.AddAccount(simexchange.Account{Name: unique(t), Balances: balances})
 	require.NoError(t, err)
 	client := binance.NewClient(keys.Key, keys.Secret)
 	client.BaseURL = shared.URL()
@@ -88,7 +98,7 @@ func TestStream_tells_order_life(t *testing.T) {
 	events := make(chan *binance.WsUserDataEvent, 100)
 	done, stop, err := binance.WsUserDataServeSignature(keys.Key, keys.Secret, "HMAC", 0, func(e *binance.WsUserDataEvent) { events <- e }, func(error) {})
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return shared.Subscribers(t.Name()) == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return shared.Subscribers(keys.Account) == 1 }, 5*time.Second, time.Millisecond)
 	_, err = buy(client, "a", "0.01").Do(t.Context())
 	require.NoError(t, err)
 	first, second, third := <-events, <-events, <-events
@@ -104,9 +114,9 @@ func TestStream_tells_order_life(t *testing.T) {
 
 func TestFault_accepts_and_never_answers(t *testing.T) {
 	t.Parallel()
-	client, _ := open(t, map[string]string{"USDT": "10000"})
+	client, keys := open(t, map[string]string{"USDT": "10000"})
 	client.HTTPClient.Timeout = 100 * time.Millisecond
-	_, err := shared.AddFault(simexchange.Fault{Kind: simexchange.AcceptThenTimeout, Method: http.MethodPost, Account: t.Name()})
+	_, err := shared.AddFault(simexchange.Fault{Kind: simexchange.AcceptThenTimeout, Method: http.MethodPost, Account: keys.Account})
 	require.NoError(t, err)
 	_, err = buy(client, "x", "0.01").Do(t.Context())
 	require.Error(t, err)
@@ -114,7 +124,7 @@ func TestFault_accepts_and_never_answers(t *testing.T) {
 	order, err := client.NewGetOrderService().Symbol("BTCUSDT").OrigClientOrderID("x").Do(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, binance.OrderStatusTypeFilled, order.Status)
-	posts := shared.Requests(t.Name())
+	posts := shared.Requests(keys.Account)
 	require.Len(t, posts, 2)
 	require.True(t, posts[0].Processed)
 	require.Equal(t, simexchange.AcceptThenTimeout, posts[0].Fault)

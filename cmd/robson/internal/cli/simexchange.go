@@ -82,7 +82,7 @@ func (f *simexchangeFlags) run(ctx context.Context, app *App) error {
 	if err != nil {
 		return err
 	}
-	server, err := simexchange.New(cfg)
+	server, err := simexchange.New(cfg) //nolint:contextcheck // it lives until Close, which the end of ctx brings about
 	if err != nil {
 		return fault.Wrap(err, fault.Invalid, "SIMEXCHANGE", "start the simulated exchange")
 	}

@@ -47,14 +47,22 @@ func (b *Budget) blocked(now int64) int64 {
 	return (minute-now%minute)/1000 + 1
 }
 
-// order counts an order of an account.
-func (b *Budget) order(account string, now int64) (tens, daily int64) {
+// count gives an account's orders of these ten seconds and of this day, after counting one more if that is one.
+func (b *Budget) count(account string, now int64, one bool) (tens, daily int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c := b.at(account, now)
-	c.tensUsed++
-	c.dayUsed++
+	if one {
+		c.tensUsed++
+		c.dayUsed++
+	}
 	return c.tensUsed, c.dayUsed
+}
+
+// full says whether an account may place no more orders for now.
+func (b *Budget) full(account string, now int64) bool {
+	tens, daily := b.count(account, now, false)
+	return !b.Unlimited && (tens >= ordersTens || daily >= ordersDaily)
 }
 
 func (b *Budget) at(account string, now int64) *count {
@@ -73,13 +81,6 @@ func (b *Budget) at(account string, now int64) *count {
 		c.day, c.dayUsed = now/day, 0
 	}
 	return c
-}
-
-func (b *Budget) counts(account string, now int64) (tens, daily int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	c := b.at(account, now)
-	return c.tensUsed, c.dayUsed
 }
 
 // Entry is a request that came in. Signatures are left out.

@@ -248,7 +248,7 @@ func commission(a *API, c *call) (any, error) {
 }
 
 func orderLimits(a *API, c *call) (any, error) {
-	tens, daily := a.Budget.counts(c.account, a.Now())
+	tens, daily := a.Budget.count(c.account, a.Now(), false)
 	row := func(interval string, n, limit int, count int64) map[string]any {
 		return map[string]any{"rateLimitType": "ORDERS", "interval": interval, "intervalNum": n, "limit": limit, "count": count}
 	}

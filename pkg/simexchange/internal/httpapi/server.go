@@ -40,7 +40,6 @@ type call struct {
 	account string
 	fault   fault.Rule
 	lag     int
-	cost    int64
 }
 
 type route struct {
@@ -52,6 +51,7 @@ type route struct {
 var (
 	errPath    = &engine.Rejection{Code: -1000, Text: "Not found."}
 	errGone    = &engine.Rejection{Code: -1000, Text: "This endpoint has been retired."}
+	errOrders  = &engine.Rejection{Code: -1015, Text: "Too many new orders; current limit is 100 orders per 10 SECOND."}
 	errLimited = &engine.Rejection{Code: -1003, Text: "Too many requests; current limit is 6000 request weight per 1 MINUTE."}
 )
 
@@ -87,6 +87,11 @@ func (a *API) serve(w http.ResponseWriter, c *call, rt route, entry int64) {
 		a.answer(w, http.StatusTooManyRequests, errLimited)
 		return
 	}
+	if c.Method == http.MethodPost && placing(c) && a.Budget.full(c.account, now) {
+		w.Header().Set("Retry-After", "10")
+		a.answer(w, http.StatusTooManyRequests, errOrders)
+		return
+	}
 	rule, harmed := a.Plan.Take(fault.Occasion{
 		Method: c.Method, Path: c.URL.Path, Account: c.account, Symbol: c.Text("symbol"),
 		ClientOrderID: first(c.Text("newClientOrderId"), c.Text("origClientOrderId")),
@@ -103,7 +108,7 @@ func (a *API) serve(w http.ResponseWriter, c *call, rt route, entry int64) {
 		a.Log.processed(entry)
 		if placing(c) {
 			a.Budget.spend(now, -rt.cost(c))
-			tens, day := a.Budget.order(c.account, now)
+			tens, day := a.Budget.count(c.account, now, c.Method == http.MethodPost)
 			w.Header().Set("X-Mbx-Order-Count-10s", strconv.FormatInt(tens, 10))
 			w.Header().Set("X-Mbx-Order-Count-1d", strconv.FormatInt(day, 10))
 		}
