@@ -2,10 +2,12 @@ package simexchange_test
 
 import (
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/adshao/go-binance/v2"
+	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
 
 	"github.com/robson/robson/pkg/simexchange"
@@ -182,4 +184,49 @@ func TestFault_half_open(t *testing.T) {
 		t.Fatal("the stream ended")
 	default:
 	}
+}
+
+// A thousand accounts fit on one exchange, and none of them sees the others.
+func TestServer_many_accounts(t *testing.T) {
+	t.Parallel()
+	server, err := simexchange.New(simexchange.Config{Unlimited: true, Prices: map[string]string{"BTCUSDT": "60000"}})
+	require.NoError(t, err)
+	t.Cleanup(server.Close)
+	order := simexchange.OrderRequest{
+		Symbol: "BTCUSDT", Side: "BUY", Type: "LIMIT", Quantity: decimal.RequireFromString("0.5"), Price: decimal.NewFromInt(59_000),
+	}
+	for n := range 1000 {
+		name := strconv.Itoa(n)
+		_, err := server.AddAccount(simexchange.Account{Name: name, Balances: map[string]string{"USDT": "30000"}})
+		require.NoError(t, err)
+		_, err = server.Place(name, order)
+		require.NoError(t, err)
+	}
+	require.NoError(t, server.SetPrice("BTCUSDT", "59000"))
+	for n := range 1000 {
+		balances, err := server.Balances(strconv.Itoa(n))
+		require.NoError(t, err)
+		require.Equal(t, "0.4995", balances["BTC"].Free.String())
+	}
+	held, deposited := server.Sums("USDT")
+	require.True(t, held.Equal(deposited))
+}
+
+func TestServer_SetSkew_makes_requests_late(t *testing.T) {
+	t.Parallel()
+	server, err := simexchange.New(simexchange.Config{})
+	require.NoError(t, err)
+	t.Cleanup(server.Close)
+	keys, err := server.AddAccount(simexchange.Account{Name: "one"})
+	require.NoError(t, err)
+	client := binance.NewClient(keys.Key, keys.Secret)
+	client.BaseURL = server.URL()
+	client.HTTPClient = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	server.SetSkew(time.Minute)
+	_, err = client.NewGetAccountService().Do(t.Context())
+	require.ErrorContains(t, err, "code=-1021")
+	_, err = client.NewSetServerTimeService().Do(t.Context())
+	require.NoError(t, err)
+	_, err = client.NewGetAccountService().Do(t.Context())
+	require.NoError(t, err)
 }

@@ -101,14 +101,15 @@ func (r *Rule) matches(o Occasion) bool {
 		same(r.ClientOrderID, o.ClientOrderID) && (r.Event == "" || r.Event == o.Event || r.Event == o.Execution)
 }
 
-// Chaos harms by chance. What happens to an account is a function of the seed, the account and its requests and events so far.
+// Chaos harms by chance. What happens to an account's requests is a function of the seed, the account and its requests so far, and
+// what happens to its events one of its events so far: neither depends on how the two, or other accounts, fall between each other.
 type Chaos struct {
 	Seed uint64 `json:"seed"`
 	// Permille is, for each kind, how many of a thousand occasions it harms.
 	Permille map[string]int `json:"permille"`
-	// Limit is how many faults an account suffers at most; none is no chaos.
+	// Limit is how many faults an account's requests suffer at most, and its events as many; none is no chaos.
 	Limit int `json:"limit"`
-	// Path and Event narrow it down, as in a Rule; so do the rule's other values say what is done.
+	// Template says, for a kind, what it is narrowed down to and what exactly is done.
 	Template map[string]Rule `json:"template,omitempty"`
 }
 
@@ -206,12 +207,16 @@ func (p *Plan) draw(o Occasion) (Rule, bool) {
 	if p.chaos.Limit == 0 || o.Account == "" {
 		return Rule{}, false
 	}
-	l := p.lots[o.Account]
+	whose := "request\x00" + o.Account
+	if o.Event != "" {
+		whose = "event\x00" + o.Account
+	}
+	l := p.lots[whose]
 	if l == nil {
 		h := fnv.New64a()
-		_, _ = h.Write([]byte(o.Account)) // a hash takes everything
+		_, _ = h.Write([]byte(whose)) // a hash takes everything
 		l = &lot{state: p.chaos.Seed ^ h.Sum64()}
-		p.lots[o.Account] = l
+		p.lots[whose] = l
 	}
 	for _, kind := range slices.Sorted(maps.Keys(p.chaos.Permille)) {
 		rule := p.chaos.Template[kind]

@@ -140,10 +140,11 @@ func (p Params) Order(made func() string) (engine.Request, error) {
 		return r, &engine.Rejection{Code: -1100, Text: "Illegal characters found in parameter 'newClientOrderId'; legal range is '^[a-zA-Z0-9-_]{1,36}$'."}
 	}
 	var err error
-	for name, to := range map[string]*decimal.Decimal{
-		"quantity": &r.Quantity, "quoteOrderQty": &r.QuoteQuantity, "price": &r.Price, "stopPrice": &r.StopPrice,
-	} {
-		if *to, err = p.amount(name); err != nil {
+	for _, amount := range []struct {
+		name string
+		to   *decimal.Decimal
+	}{{"quantity", &r.Quantity}, {"quoteOrderQty", &r.QuoteQuantity}, {"price", &r.Price}, {"stopPrice", &r.StopPrice}} {
+		if *amount.to, err = p.amount(amount.name); err != nil {
 			return r, err
 		}
 	}
