@@ -1,6 +1,9 @@
 package httpapi
 
-import "sync"
+import (
+	"net/http"
+	"sync"
+)
 
 // Limits as exchangeInfo says them.
 const (
@@ -9,6 +12,8 @@ const (
 	tenSeconds  = 10_000
 	day         = 86_400_000
 	logMax      = 100_000
+	refusedMax  = 10      // refusals in a row after which the caller is banned
+	banned      = 120_000 // milliseconds, the shortest ban that Binance gives
 	ordersTens  = 100
 	ordersDaily = 200_000
 )
@@ -21,7 +26,10 @@ type Budget struct {
 	mu     sync.Mutex
 	minute int64
 	used   int64
-	orders map[string]*count
+	// refused counts the calls that went on after a 429; until is when the ban that came of it ends.
+	refused int
+	until   int64
+	orders  map[string]*count
 }
 
 type count struct{ tens, tensUsed, day, dayUsed int64 }
@@ -31,20 +39,29 @@ func (b *Budget) spend(now, weight int64) int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.minute != now/minute {
-		b.minute, b.used = now/minute, 0
+		b.minute, b.used, b.refused = now/minute, 0, 0
 	}
 	b.used = max(0, b.used+weight)
 	return b.used
 }
 
-// blocked is for how many seconds nothing more is answered.
-func (b *Budget) blocked(now int64) int64 {
+// blocked is with which status and for how many seconds nothing more is answered: 429, or 418 for who went on all the same.
+func (b *Budget) blocked(now int64) (status int, seconds int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.Unlimited || b.used <= weightMax {
-		return 0
+	switch {
+	case b.Unlimited:
+		return 0, 0
+	case now < b.until:
+		return http.StatusTeapot, (b.until-now)/1000 + 1
+	case b.used <= weightMax:
+		return 0, 0
 	}
-	return (minute-now%minute)/1000 + 1
+	if b.refused++; b.refused > refusedMax {
+		b.until = now + banned
+		return http.StatusTeapot, banned / 1000
+	}
+	return http.StatusTooManyRequests, (minute-now%minute)/1000 + 1
 }
 
 // count gives an account's orders of these ten seconds and of this day, after counting one more if that is one.

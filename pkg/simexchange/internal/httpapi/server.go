@@ -82,9 +82,9 @@ func (a *API) serve(w http.ResponseWriter, c *call, rt route, entry int64) {
 	now := a.Now()
 	used := a.Budget.spend(now, rt.cost(c))
 	w.Header().Set("X-Mbx-Used-Weight-1m", strconv.FormatInt(used, 10))
-	if wait := a.Budget.blocked(now); wait > 0 {
+	if status, wait := a.Budget.blocked(now); status != 0 {
 		w.Header().Set("Retry-After", strconv.FormatInt(wait, 10))
-		a.answer(w, http.StatusTooManyRequests, errLimited)
+		a.answer(w, status, errLimited)
 		return
 	}
 	if c.Method == http.MethodPost && placing(c) && a.Budget.full(c.account, now) {
