@@ -163,7 +163,7 @@ func TestExchange_Place_refuses(t *testing.T) {
 		"tick":     {limit(Buy, "0.01", "90000.001"), "-1013 Filter failure: PRICE_FILTER"},
 		"notional": {market(Buy, "0.00005"), "-1013 Filter failure: NOTIONAL"},
 		"balance":  {market(Buy, "0.02"), "-2010 Account has insufficient balance"},
-		"trigger":  {stop, "-2010 Stop price would trigger immediately."},
+		"trigger":  {stop, "-2010 Order would trigger immediately."},
 		"taker":    {maker, "-2010 Order would immediately match and take."},
 		"symbol":   {other, "-1121 Invalid symbol."},
 		"side":     {market("HOLD", "0.01"), "-1117 Invalid side."},

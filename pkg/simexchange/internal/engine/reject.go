@@ -15,7 +15,7 @@ func (r *Rejection) Error() string { return fmt.Sprintf("%d %s", r.Code, r.Text)
 var (
 	ErrDuplicate      = &Rejection{-2010, "Duplicate order sent."}
 	ErrBalance        = &Rejection{-2010, "Account has insufficient balance for requested action."}
-	ErrTrigger        = &Rejection{-2010, "Stop price would trigger immediately."}
+	ErrTrigger        = &Rejection{-2010, "Order would trigger immediately."}
 	ErrWouldTake      = &Rejection{-2010, "Order would immediately match and take."}
 	ErrMarketClosed   = &Rejection{-1013, "Market is closed."}
 	ErrUnknownCancel  = &Rejection{-2011, "Unknown order sent."}
