@@ -44,7 +44,7 @@ func get[T any, P interface {
 	*T
 	Row
 }](r *reader, key Key) P {
-	row, err := rowOf[T, P](r.view, key)
+	row, err := Get[T, P](r.view, key)
 	if err != nil {
 		r.unread(key, err)
 	}

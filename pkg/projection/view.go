@@ -191,14 +191,6 @@ func Get[T any, P interface {
 	*T
 	Row
 }](view View, key Key) (P, error) {
-	return rowOf[T, P](view, key)
-}
-
-// rowOf gives a row as its own type; nil when it does not exist.
-func rowOf[T any, P interface {
-	*T
-	Row
-}](view View, key Key) (P, error) {
 	row, err := view.Get(key)
 	if err != nil || row == nil {
 		return nil, err
