@@ -64,13 +64,22 @@ func QueueLoad(queue *pgx.Batch, names []Name, found func(projection.Row)) {
 // Collect reads the rows of a query for a table's columns in order.
 func Collect(t *projection.Table, rows pgx.Rows, found func(projection.Row)) error {
 	for rows.Next() {
-		row := t.NewRow()
-		if err := rows.Scan(t.ScanTargets(row)...); err != nil {
-			return fmt.Errorf("scan a row of %s: %w", t.Name, err)
+		row, err := Scan(t, rows)
+		if err != nil {
+			return err
 		}
 		found(row)
 	}
 	return rows.Err()
+}
+
+// Scan reads a row whose columns come in the table's order.
+func Scan(t *projection.Table, rows pgx.CollectableRow) (projection.Row, error) {
+	row := t.NewRow()
+	if err := rows.Scan(t.ScanTargets(row)...); err != nil {
+		return nil, fmt.Errorf("scan a row of %s: %w", t.Name, err)
+	}
+	return row, nil
 }
 
 // Epochs says which epoch a tenant's rows are written to.

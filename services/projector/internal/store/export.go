@@ -13,6 +13,7 @@ import (
 	"github.com/robson/robson/pkg/fault"
 	"github.com/robson/robson/pkg/postgres"
 	"github.com/robson/robson/pkg/projection"
+	"github.com/robson/robson/pkg/rowsql"
 )
 
 const (
@@ -102,7 +103,7 @@ func (s *Store) exportTable(ctx context.Context, tx pgx.Tx, tenant uuid.UUID, t 
 		if err != nil {
 			return postgres.Fault(err)
 		}
-		rows, err := pgx.CollectRows(found, func(r pgx.CollectableRow) (projection.Row, error) { return scan(t, r) })
+		rows, err := pgx.CollectRows(found, func(r pgx.CollectableRow) (projection.Row, error) { return rowsql.Scan(t, r) })
 		if err != nil {
 			return postgres.Fault(err)
 		}

@@ -85,24 +85,8 @@ func (q rowsQuery) queue(b *pgx.Batch, tenant uuid.UUID, rows *[]projection.Row)
 	*rows = nil
 	text, args := q.build(tenant)
 	b.Queue(text, args...).Query(func(found pgx.Rows) error {
-		for found.Next() {
-			row, err := scan(q.listing.table, found)
-			if err != nil {
-				return err
-			}
-			*rows = append(*rows, row)
-		}
-		return found.Err()
+		return rowsql.Collect(q.listing.table, found, func(row projection.Row) { *rows = append(*rows, row) })
 	})
-}
-
-// scan reads a row whose columns come in the order of the descriptor.
-func scan(t *projection.Table, rows pgx.CollectableRow) (projection.Row, error) {
-	row := t.NewRow()
-	if err := rows.Scan(t.ScanTargets(row)...); err != nil {
-		return nil, fmt.Errorf("scan a row of %s: %w", t.Name, err)
-	}
-	return row, nil
 }
 
 // exportQuery declares a cursor over a tenant's rows of a whole table, in the order of projection.Key.ID.
