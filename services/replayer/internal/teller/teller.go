@@ -51,9 +51,6 @@ func (t *Teller) Announce(ctx context.Context, tenant uuid.UUID, r *replay.Resul
 			Events: []*eventlogv1.NewEvent{{Payload: event.Wrap(payload), OccurredAt: timestamppb.New(r.At)}},
 		}},
 	})
-	if fault.Is(err, fault.Duplicate) {
-		return nil // Told before.
-	}
 	if err != nil {
 		return fmt.Errorf("tell the log of run %s: %w", r.Run, err)
 	}
