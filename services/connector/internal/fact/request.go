@@ -52,7 +52,7 @@ func requestOf(operation string) eventv1.VenueRequest {
 		return eventv1.VenueRequest_VENUE_REQUEST_PLACE
 	case venue.OpCancel:
 		return eventv1.VenueRequest_VENUE_REQUEST_CANCEL
-	case venue.OpQuery, venue.OpOpen, venue.OpTrades, venue.OpBalances:
+	case venue.OpQuery, venue.OpOpen, venue.OpTrades, venue.OpListTrades, venue.OpListOrders, venue.OpBalances:
 		return eventv1.VenueRequest_VENUE_REQUEST_QUERY
 	default:
 		return eventv1.VenueRequest_VENUE_REQUEST_OTHER

@@ -13,13 +13,15 @@ import (
 func TestUncertain_names_the_request(t *testing.T) {
 	t.Parallel()
 	for operation, want := range map[string]eventv1.VenueRequest{
-		venue.OpPlace:    eventv1.VenueRequest_VENUE_REQUEST_PLACE,
-		venue.OpCancel:   eventv1.VenueRequest_VENUE_REQUEST_CANCEL,
-		venue.OpQuery:    eventv1.VenueRequest_VENUE_REQUEST_QUERY,
-		venue.OpOpen:     eventv1.VenueRequest_VENUE_REQUEST_QUERY,
-		venue.OpTrades:   eventv1.VenueRequest_VENUE_REQUEST_QUERY,
-		venue.OpBalances: eventv1.VenueRequest_VENUE_REQUEST_QUERY,
-		"dance":          eventv1.VenueRequest_VENUE_REQUEST_OTHER,
+		venue.OpPlace:      eventv1.VenueRequest_VENUE_REQUEST_PLACE,
+		venue.OpCancel:     eventv1.VenueRequest_VENUE_REQUEST_CANCEL,
+		venue.OpQuery:      eventv1.VenueRequest_VENUE_REQUEST_QUERY,
+		venue.OpOpen:       eventv1.VenueRequest_VENUE_REQUEST_QUERY,
+		venue.OpTrades:     eventv1.VenueRequest_VENUE_REQUEST_QUERY,
+		venue.OpListTrades: eventv1.VenueRequest_VENUE_REQUEST_QUERY,
+		venue.OpListOrders: eventv1.VenueRequest_VENUE_REQUEST_QUERY,
+		venue.OpBalances:   eventv1.VenueRequest_VENUE_REQUEST_QUERY,
+		"dance":            eventv1.VenueRequest_VENUE_REQUEST_OTHER,
 	} {
 		told, ok := Uncertain(Request{Operation: operation}, &venue.UncertainError{Operation: operation}).Payload.(*eventv1.ExchangeStateUncertain)
 		require.True(t, ok)

@@ -115,6 +115,12 @@ type (
 		Symbol string           `json:"symbol"`
 		ID     venue.OrderID    `json:"id"`
 	}
+	pageIn struct {
+		Ref    venue.AccountRef `json:"ref"`
+		Symbol string           `json:"symbol"`
+		From   int64            `json:"from"`
+		Limit  int              `json:"limit"`
+	}
 	reportsIn struct {
 		Ref   venue.AccountRef `json:"ref"`
 		After venue.Cursor     `json:"after"`

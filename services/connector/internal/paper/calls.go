@@ -44,7 +44,19 @@ var (
 	callTrades = call[tradesIn, []venue.Trade]{
 		"/order_trades", false,
 		func(_ context.Context, e *engine.Engine, in tradesIn) ([]venue.Trade, error) {
-			return e.Trades(in.Ref, in.Symbol, in.ID)
+			return e.OrderTrades(in.Ref, in.Symbol, in.ID)
+		},
+	}
+	callListTrades = call[pageIn, []venue.Trade]{
+		"/list_trades", false,
+		func(_ context.Context, e *engine.Engine, in pageIn) ([]venue.Trade, error) {
+			return e.Trades(in.Ref, in.Symbol, venue.TradeID(in.From), in.Limit)
+		},
+	}
+	callListOrders = call[pageIn, []venue.Order]{
+		"/list_orders", false,
+		func(_ context.Context, e *engine.Engine, in pageIn) ([]venue.Order, error) {
+			return e.Orders(in.Ref, in.Symbol, venue.OrderID(in.From), in.Limit)
 		},
 	}
 	callBalances = call[accountIn, venue.BalanceSheet]{
@@ -163,6 +175,8 @@ func remoteCalls() map[string]remoteCall {
 	add(callOrder.remote())
 	add(callOpen.remote())
 	add(callTrades.remote())
+	add(callListTrades.remote())
+	add(callListOrders.remote())
 	add(callBalances.remote())
 	add(callMargin.remote())
 	add(callReports.remote())

@@ -109,6 +109,14 @@ func (a account) OrderTrades(ctx context.Context, symbol string, id venue.OrderI
 	return do(ctx, a.node, callTrades, tradesIn{a.ref, symbol, id})
 }
 
+func (a account) Trades(ctx context.Context, symbol string, from venue.TradeID, limit int) ([]venue.Trade, error) {
+	return do(ctx, a.node, callListTrades, pageIn{a.ref, symbol, int64(from), limit})
+}
+
+func (a account) Orders(ctx context.Context, symbol string, from venue.OrderID, limit int) ([]venue.Order, error) {
+	return do(ctx, a.node, callListOrders, pageIn{a.ref, symbol, int64(from), limit})
+}
+
 func (a account) Balances(ctx context.Context) (venue.BalanceSheet, error) {
 	return do(ctx, a.node, callBalances, accountIn{a.ref})
 }

@@ -7,12 +7,14 @@ import (
 
 // Operations, as errors and events name them.
 const (
-	OpPlace    = "place"
-	OpCancel   = "cancel"
-	OpQuery    = "query"
-	OpOpen     = "open_orders"
-	OpTrades   = "order_trades"
-	OpBalances = "balances"
+	OpPlace      = "place"
+	OpCancel     = "cancel"
+	OpQuery      = "query"
+	OpOpen       = "open_orders"
+	OpTrades     = "order_trades"
+	OpListTrades = "list_trades"
+	OpListOrders = "list_orders"
+	OpBalances   = "balances"
 )
 
 // Binance's codes that mean something of their own. All others below zero that come with a 4xx are definitive refusals.

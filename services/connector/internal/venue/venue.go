@@ -86,6 +86,9 @@ type Price struct {
 	Gap bool `json:"gap,omitempty"`
 }
 
+// PageMax is the most that a venue lists at a time.
+const PageMax = 1000
+
 // Trading places, cancels and asks about orders of one account. Only Place and Cancel change anything.
 type Trading interface {
 	// Place sends an order, once. It never retries: after *UncertainError the caller asks by QueryOrder.
@@ -100,6 +103,13 @@ type Trading interface {
 	OpenOrders(ctx context.Context, symbol string) ([]Order, error)
 	// OrderTrades lists the trades of one order by trade id. It may lag behind the order's state.
 	OrderTrades(ctx context.Context, symbol string, id OrderID) ([]Trade, error)
+	// Trades lists the account's trades of a symbol whose id is at least from, whoever placed their orders, by id, at
+	// most limit (1 to PageMax). A trade with oneself is two of one id, which a page may part: go on at the last id of a
+	// full page, not after it. It may lag behind the matching engine.
+	Trades(ctx context.Context, symbol string, from TradeID, limit int) ([]Trade, error)
+	// Orders lists the account's orders of a symbol whose id is at least from, open or ended, whoever placed them, by
+	// id, at most limit (1 to PageMax). It may lag most of all, and forget what ended long ago without a trade.
+	Orders(ctx context.Context, symbol string, from OrderID, limit int) ([]Order, error)
 }
 
 // Balance is an asset in a wallet.

@@ -181,7 +181,7 @@ func TestEngine_WorkedScenarios(t *testing.T) {
 	require.Equal(t, venue.StatusFilled, entry.Status)
 	require.Equal(t, "6333.42483", entry.CumQuote.String())
 	require.Equal(t, "95010.87353735", entry.CumQuote.DivRound(entry.Executed, 8).String())
-	trades, err := b.Trades(spot, "BTCUSDT", entry.OrderID)
+	trades, err := b.OrderTrades(spot, "BTCUSDT", entry.OrderID)
 	require.NoError(t, err)
 	require.Equal(t, []string{
 		"1 0.02@95000 fee 0.00002 BTC", "2 0.03@95010 fee 0.00003 BTC", "3 0.01666@95025.5 fee 0.00001666 BTC",
@@ -281,7 +281,7 @@ func TestEngine_Limit(t *testing.T) {
 		b.reopen()
 		b.tick(2)
 		require.Equal(t, venue.StatusFilled, b.order(spot, "a").Status)
-		trades, err := b.Trades(spot, "BTCUSDT", 1)
+		trades, err := b.OrderTrades(spot, "BTCUSDT", 1)
 		require.NoError(t, err)
 		require.Equal(t, []string{
 			"1 0.004@94000 fee 0.000004 BTC", "2 0.004@94000 fee 0.000004 BTC", "3 0.002@94000 fee 0.000002 BTC",

@@ -105,8 +105,8 @@ func (e *Engine) OpenOrders(ref venue.AccountRef, symbol string) ([]venue.Order,
 	return out, err
 }
 
-// Trades lists the trades of one order.
-func (e *Engine) Trades(ref venue.AccountRef, symbol string, id venue.OrderID) ([]venue.Trade, error) {
+// OrderTrades lists the trades of one order.
+func (e *Engine) OrderTrades(ref venue.AccountRef, symbol string, id venue.OrderID) ([]venue.Trade, error) {
 	var out []venue.Trade
 	err := e.view(func(s *state) error {
 		account, err := s.find(venue.OpTrades, ref)
