@@ -40,7 +40,7 @@ func accountCall() call {
 			"  --monthly-budget-percent 4 --capital-base 10000 --max-open-positions 3",
 		request: message[commandv1.RegisterAccountRequest](), response: message[commandv1.RegisterAccountResponse](),
 		fields: []string{
-			"environment!", "product!", "label!", "quote_asset!", "margin_symbol", "api_key_fingerprint!", "permissions",
+			"environment!", "exchange", "product!", "label!", "quote_asset!", "margin_symbol", "api_key_fingerprint!", "permissions",
 			"risk_limits.risk_percent_max!", "risk_limits.max_exposure!", "risk_limits.max_position_notional", "risk_limits.daily_loss_limit!",
 			"risk_limits.max_drawdown!", "risk_limits.monthly_budget_percent!", "risk_limits.capital_base!", "risk_limits.max_open_positions!", "account_id",
 		},

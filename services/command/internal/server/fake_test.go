@@ -164,7 +164,7 @@ func setup(t *testing.T) *testBundle {
 			AsOf: 7,
 			Account: &projectorv1.Account{
 				AccountId: account, Product: eventv1.Product_PRODUCT_SPOT, QuoteAsset: "USDT", Version: 1,
-				Environment: eventv1.Environment_ENVIRONMENT_SIM,
+				Exchange: exchangeBinance, Environment: eventv1.Environment_ENVIRONMENT_SIM,
 			},
 			AccountRisk: &projectorv1.Risk{
 				AccountId: account, StrategyId: zero, RiskPercentMax: "1", MaxExposure: "30000", DailyLossLimit: "1000",

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -15,8 +17,11 @@ import (
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
 )
 
-// exchangeName is the one venue there is.
-const exchangeName = "binance"
+// The exchanges. What is of none is of Binance, in a simulated environment too.
+const (
+	exchangeBinance = "binance"
+	exchangePaper   = "paper"
+)
 
 // CreateTenant implements commandv1.SetupServiceServer.
 func (s *Server) CreateTenant(ctx context.Context, in *commandv1.CreateTenantRequest) (*commandv1.CreateTenantResponse, error) {
@@ -54,7 +59,7 @@ func (s *Server) RegisterAccount(ctx context.Context, in *commandv1.RegisterAcco
 			return nil, err
 		}
 		registered := &eventv1.AccountRegistered{
-			AccountId: in.GetAccountId(), Exchange: exchangeName, Environment: in.GetEnvironment(), Product: in.GetProduct(),
+			AccountId: in.GetAccountId(), Exchange: cmp.Or(in.GetExchange(), exchangeBinance), Environment: in.GetEnvironment(), Product: in.GetProduct(),
 			Label: in.GetLabel(), RiskLimits: in.GetRiskLimits(), ApiKeyFingerprint: in.GetApiKeyFingerprint(),
 			Permissions: in.GetPermissions(), Version: 1, QuoteAsset: in.GetQuoteAsset(), MarginSymbol: in.GetMarginSymbol(),
 		}
@@ -68,6 +73,7 @@ func (s *Server) RegisterAccount(ctx context.Context, in *commandv1.RegisterAcco
 			if err := sameAccount(found.GetAccount(), in); err != nil {
 				return nil, err
 			}
+			registered.Exchange = found.GetAccount().GetExchange()
 			registered.Version, expected, planned.decidedAt = found.GetAccount().GetVersion()+1, exists(), found.GetAsOf()
 			planned.read(rowRisk, registered.GetAccountId())
 		case !fault.Is(err, fault.NotFound):
@@ -94,6 +100,9 @@ func (s *Server) RotateCredentials(ctx context.Context, in *commandv1.RotateCred
 		if err != nil {
 			return nil, fmt.Errorf("read account %s: %w", in.GetAccountId(), err)
 		}
+		if err := checkFingerprint("new_fingerprint", found.GetAccount().GetEnvironment(), in.GetNewFingerprint()); err != nil {
+			return nil, err
+		}
 		before := found.GetAccount().GetApiKeyFingerprint()
 		switch {
 		case in.GetOldFingerprint() != "" && in.GetOldFingerprint() != before:
@@ -119,8 +128,26 @@ func (s *Server) RotateCredentials(ctx context.Context, in *commandv1.RotateCred
 // wholePercent is all of the capital.
 var wholePercent = decimal.NewFromInt(100)
 
+// realFingerprint is what the connector names a key by.
+var realFingerprint = regexp.MustCompile("^sha256:[0-9a-f]{64}$")
+
+// checkFingerprint refuses a fingerprint that no key of a real exchange can have: the account could never trade. What signs for a
+// simulated account is for the simulation to say.
+func checkFingerprint(field string, environment eventv1.Environment, fingerprint string) error {
+	if environment == eventv1.Environment_ENVIRONMENT_SIM || realFingerprint.MatchString(fingerprint) {
+		return nil
+	}
+	return fault.InvalidField(field, "must be sha256: and the SHA-256 of the API key in 64 hexadecimal digits (printf %%s KEY | sha256sum)")
+}
+
 // checkAccount refuses what no state could make right.
 func checkAccount(in *commandv1.RegisterAccountRequest) error {
+	if in.GetExchange() == exchangePaper && in.GetEnvironment() != eventv1.Environment_ENVIRONMENT_SIM {
+		return fault.InvalidField("exchange", "must not be paper outside of environment SIM")
+	}
+	if err := checkFingerprint("api_key_fingerprint", in.GetEnvironment(), in.GetApiKeyFingerprint()); err != nil {
+		return err
+	}
 	margin := in.GetProduct() == eventv1.Product_PRODUCT_ISOLATED_MARGIN
 	if margin != (in.GetMarginSymbol() != "") {
 		return fault.InvalidField("margin_symbol", "is needed for ISOLATED_MARGIN and for nothing else")
@@ -148,10 +175,10 @@ func checkAccount(in *commandv1.RegisterAccountRequest) error {
 
 // sameAccount refuses to make another account of one that exists: only its limits, label and key may change.
 func sameAccount(row *projectorv1.Account, in *commandv1.RegisterAccountRequest) error {
-	if row.GetEnvironment() != in.GetEnvironment() || row.GetProduct() != in.GetProduct() ||
+	if row.GetExchange() != cmp.Or(in.GetExchange(), row.GetExchange()) || row.GetEnvironment() != in.GetEnvironment() || row.GetProduct() != in.GetProduct() ||
 		row.GetQuoteAsset() != in.GetQuoteAsset() || row.GetMarginSymbol() != in.GetMarginSymbol() {
 		return fault.New(fault.Refused, "ACCOUNT_DIFFERS",
-			"account %s exists with another environment, product, quote asset or pair", row.GetAccountId())
+			"account %s exists with another exchange, environment, product, quote asset or pair", row.GetAccountId())
 	}
 	return nil
 }

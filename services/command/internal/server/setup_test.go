@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -38,6 +39,42 @@ func (b *testBundle) registration() *commandv1.RegisterAccountRequest {
 	}
 }
 
+// TestServer_RegisterAccount_exchange registers what a connector can be told to serve, and nothing else.
+func TestServer_RegisterAccount_exchange(t *testing.T) {
+	t.Parallel()
+	sim, prod := eventv1.Environment_ENVIRONMENT_SIM, eventv1.Environment_ENVIRONMENT_PROD
+	real := "sha256:" + strings.Repeat("0a", 32)
+	for name, c := range map[string]struct {
+		exchange    string
+		environment eventv1.Environment
+		fingerprint string
+		want, field string
+	}{
+		"nothing said":            {"", sim, "abc", "binance", ""},
+		"paper":                   {"paper", sim, "abc", "paper", ""},
+		"simulated":               {"binance", sim, real, "binance", ""},
+		"real":                    {"binance", prod, real, "binance", ""},
+		"paper for real":          {"paper", prod, real, "", "exchange"},
+		"a key that cannot exist": {"", prod, "abc", "", "api_key_fingerprint"},
+		"capital digits":          {"", prod, strings.ToUpper(real), "", "api_key_fingerprint"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.state.account = false
+			request := b.registration()
+			request.Exchange, request.Environment, request.ApiKeyFingerprint = c.exchange, c.environment, c.fingerprint
+			_, err := b.RegisterAccount(b.call(t), request)
+			if c.field != "" {
+				field(t, err, c.field)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, c.want, b.log.appends[0].GetStreams()[0].GetEvents()[0].GetPayload().GetAccountRegistered().GetExchange())
+		})
+	}
+}
+
 func TestServer_RegisterAccount(t *testing.T) {
 	t.Parallel()
 	t.Run("new, then again with other limits", func(t *testing.T) {
@@ -57,7 +94,11 @@ func TestServer_RegisterAccount(t *testing.T) {
 		require.Equal(t, int32(2), answer.GetVersion())
 		require.True(t, b.log.appends[1].GetStreams()[0].GetExpected().GetExists())
 
-		again.QuoteAsset = "EUR"
+		again.Exchange = "paper"
+		_, err = b.RegisterAccount(b.call(t), again)
+		refusal(t, err, fault.Refused, "ACCOUNT_DIFFERS")
+
+		again.Exchange, again.QuoteAsset = "", "EUR"
 		_, err = b.RegisterAccount(b.call(t), again)
 		refusal(t, err, fault.Refused, "ACCOUNT_DIFFERS")
 	})

@@ -83,7 +83,7 @@ func (b *Books) GetAccount(_ context.Context, in *projectorv1.GetAccountRequest,
 
 func accountOf(row *projection.Account) *projectorv1.Account {
 	out := &projectorv1.Account{
-		AccountId:   row.AccountID.String(),
+		AccountId: row.AccountID.String(), Exchange: row.Exchange, ApiKeyFingerprint: row.APIKeyFingerprint,
 		Environment: number[eventv1.Environment](eventv1.Environment_value, "ENVIRONMENT_", row.Environment),
 		Product:     number[eventv1.Product](eventv1.Product_value, "PRODUCT_", row.Product),
 	}

@@ -18,26 +18,69 @@ import (
 )
 
 // Desk knows which venue serves which account.
-type Desk struct{ paper venue.Venue }
+type Desk struct {
+	paper venue.Venue
+	live  []Live
+}
 
-// NewDesk makes a desk. Accounts of the sim environment are the paper venue's.
-func NewDesk(paper venue.Venue) *Desk { return &Desk{paper: paper} }
+// Live is a venue besides the paper venue: what it speaks to serves the accounts of one exchange in one environment.
+type Live struct {
+	Exchange    string
+	Environment eventv1.Environment
+	Venue       venue.Venue
+}
+
+// ExchangePaper is the exchange of accounts that are the paper venue's whatever else is served.
+const ExchangePaper = "paper"
+
+// NewDesk makes a desk. An account goes to the live venue of its exchange and environment. Other accounts of the sim environment
+// are the paper venue's: those of the exchange paper always, those of another as long as no simulated exchange is served.
+func NewDesk(paper venue.Venue, live ...Live) *Desk { return &Desk{paper: paper, live: live} }
 
 // Lines are what an account has at its venue.
 type Lines struct {
 	venue.Account
 	Market venue.MarketData
 	Ref    venue.AccountRef
+	// Venue is the stored name of the venue, e.g. binance or paper.
+	Venue string
 }
 
-// For gives the lines of a tenant's account. fault.Refused for an environment that this connector does not serve.
+// For gives the lines of a tenant's account. fault.Refused for one that no venue of this connector serves.
 func (d *Desk) For(tenant uuid.UUID, account *projectorv1.Account) (Lines, error) {
-	if account.GetEnvironment() != eventv1.Environment_ENVIRONMENT_SIM {
-		return Lines{}, fault.New(fault.Refused, "VENUE_NOT_SERVED", "account %s is in environment %s; only sim, the paper venue, is served",
-			account.GetAccountId(), strings.ToLower(strings.TrimPrefix(account.GetEnvironment().String(), "ENVIRONMENT_")))
+	serving := d.serving(account)
+	if serving == nil {
+		return Lines{}, fault.New(fault.Refused, "VENUE_NOT_SERVED", "account %s is of %s in environment %s; this connector serves %s",
+			account.GetAccountId(), account.GetExchange(), environmentName(account.GetEnvironment()), d.served())
 	}
 	ref := Ref(tenant, account)
-	return Lines{Account: d.paper.Account(ref), Market: d.paper.Market(), Ref: ref}, nil
+	return Lines{Account: serving.Account(ref), Market: serving.Market(), Ref: ref, Venue: serving.Name()}, nil
+}
+
+// serving is the venue of an account, nil if there is none here.
+func (d *Desk) serving(account *projectorv1.Account) venue.Venue {
+	for _, l := range d.live {
+		if l.Exchange == account.GetExchange() && l.Environment == account.GetEnvironment() {
+			return l.Venue
+		}
+	}
+	if account.GetEnvironment() == eventv1.Environment_ENVIRONMENT_SIM {
+		return d.paper
+	}
+	return nil
+}
+
+// served says what is served, and how more would be.
+func (d *Desk) served() string {
+	text := "sim, the paper venue"
+	for _, l := range d.live {
+		text += fmt.Sprintf(", and %s in environment %s", l.Exchange, environmentName(l.Environment))
+	}
+	return text + "; serve another by a connector with --binance-environment"
+}
+
+func environmentName(e eventv1.Environment) string {
+	return strings.ToLower(strings.TrimPrefix(e.String(), "ENVIRONMENT_"))
 }
 
 // KeyPrefix begins the keys of a tenant's accounts at the venue: two tenants may have accounts of the same id.

@@ -85,6 +85,51 @@ func TestDesk_For(t *testing.T) {
 	}
 }
 
+// named is a venue that only has a name.
+type named struct {
+	world
+	name string
+}
+
+func (n *named) Name() string { return n.name }
+
+// TestDesk_For_live has each account served by the venue of its exchange and environment, and by no other.
+func TestDesk_For_live(t *testing.T) {
+	t.Parallel()
+	prod, sim, testnet := eventv1.Environment_ENVIRONMENT_PROD, eventv1.Environment_ENVIRONMENT_SIM, eventv1.Environment_ENVIRONMENT_TESTNET
+	for name, c := range map[string]struct {
+		environment eventv1.Environment // of the live venue
+		exchange    string              // of the account
+		of          eventv1.Environment
+		want        string // empty: not served
+	}{
+		"prod":                             {prod, "binance", prod, "live"},
+		"prod, another exchange":           {prod, "kraken", prod, ""},
+		"prod where testnet is served":     {testnet, "binance", prod, ""},
+		"paper where prod is served":       {prod, "paper", sim, "paper"},
+		"on paper, where prod is served":   {prod, "binance", sim, "paper"},
+		"simulator":                        {sim, "binance", sim, "live"},
+		"paper beside the simulator":       {sim, "paper", sim, "paper"},
+		"testnet where the sim is served":  {sim, "binance", testnet, ""},
+		"prod of the paper venue is no go": {sim, "paper", prod, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			desk := line.NewDesk(&named{name: "paper"}, line.Live{Exchange: "binance", Environment: c.environment, Venue: &named{name: "live"}})
+			of := account(c.of)
+			of.Exchange = c.exchange
+			lines, err := desk.For(uuid.New(), of)
+			if c.want == "" {
+				require.Equal(t, "VENUE_NOT_SERVED", fault.ReasonOf(err), "%v", err)
+				require.ErrorContains(t, err, "--binance-environment")
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, c.want, lines.Venue)
+		})
+	}
+}
+
 func TestLines_Trades(t *testing.T) {
 	t.Parallel()
 	one, two := venue.Trade{TradeID: 1, Quantity: num("0.02")}, venue.Trade{TradeID: 2, Quantity: num("0.03")}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/shopspring/decimal"
 
 	"github.com/robson/robson/services/connector/internal/venue"
 )
@@ -119,6 +120,12 @@ func (a account) Orders(ctx context.Context, symbol string, from venue.OrderID, 
 
 func (a account) Balances(ctx context.Context) (venue.BalanceSheet, error) {
 	return do(ctx, a.node, callBalances, accountIn{a.ref})
+}
+
+// TakerRate is the account's; on paper it is the same for all symbols.
+func (a account) TakerRate(ctx context.Context, _ string) (decimal.Decimal, error) {
+	config, err := do(ctx, a.node, callConfig, accountIn{a.ref})
+	return config.TakerRate, err
 }
 
 func (a account) Margin(ctx context.Context) (venue.MarginState, error) {

@@ -46,13 +46,13 @@ func (s *Market) GetInstrument(ctx context.Context, in *connectorv1.GetInstrumen
 	if err != nil {
 		return nil, venueFault("look at the price of "+in.GetSymbol(), err)
 	}
-	account, err := s.deps.Paper.AccountConfig(ctx, lines.Ref)
+	taker, err := lines.Wallets.TakerRate(ctx, in.GetSymbol())
 	if err != nil {
 		return nil, venueFault("look at the account's fees", err)
 	}
 	return &connectorv1.GetInstrumentResponse{
 		Instrument: instrumentOf(instrument), LastPrice: money.Format(last.Price), MarketTime: timestamppb.New(last.MarketTime),
-		Sequence: last.Sequence, TakerFeeRate: money.Format(account.TakerRate),
+		Sequence: last.Sequence, TakerFeeRate: money.Format(taker),
 	}, nil
 }
 

@@ -19,6 +19,7 @@ import (
 	connectorv1 "github.com/robson/robson/proto/gen/go/robson/connector/v1"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	"github.com/robson/robson/services/connector/internal/line"
+	"github.com/robson/robson/services/connector/internal/paper"
 	"github.com/robson/robson/services/connector/internal/paper/engine"
 	"github.com/robson/robson/services/connector/internal/venue"
 )
@@ -54,6 +55,19 @@ func venueFault(doing string, err error) error {
 	default:
 		return line.Fault(doing, err) //nolint:wrapcheck // it says what was being done
 	}
+}
+
+// paperLines finds an account of the call's tenant at the paper venue. fault.Refused for one that another venue serves: its money
+// and its faults are not ours to make.
+func (s *Paper) paperLines(ctx context.Context, accountID string) (line.Lines, error) {
+	_, lines, err := s.deps.lines(ctx, accountID)
+	if err != nil {
+		return line.Lines{}, err
+	}
+	if lines.Venue != paper.Name {
+		return line.Lines{}, fault.New(fault.Refused, "NOT_ON_PAPER", "account %s is served by %s: the paper venue knows nothing of it", accountID, lines.Venue)
+	}
+	return lines, nil
 }
 
 // GetMarket implements connectorv1.PaperServiceServer.
@@ -141,7 +155,7 @@ func (s *Paper) SetPace(ctx context.Context, in *connectorv1.SetPaceRequest) (*c
 
 // Deposit implements connectorv1.PaperServiceServer.
 func (s *Paper) Deposit(ctx context.Context, in *connectorv1.DepositRequest) (*connectorv1.DepositResponse, error) {
-	_, lines, err := s.deps.lines(ctx, in.GetAccountId())
+	lines, err := s.paperLines(ctx, in.GetAccountId())
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +223,7 @@ func (s *Paper) SetFaults(ctx context.Context, in *connectorv1.SetFaultsRequest)
 		}
 		faults = append(faults, one)
 	}
-	_, lines, err := s.deps.lines(ctx, in.GetAccountId())
+	lines, err := s.paperLines(ctx, in.GetAccountId())
 	if err != nil {
 		return nil, err
 	}
@@ -236,7 +250,7 @@ func (s *Paper) ListOrders(ctx context.Context, in *connectorv1.ListOrdersReques
 	if size == 0 {
 		size = pageDefault
 	}
-	_, lines, err := s.deps.lines(ctx, in.GetAccountId())
+	lines, err := s.paperLines(ctx, in.GetAccountId())
 	if err != nil {
 		return nil, err
 	}

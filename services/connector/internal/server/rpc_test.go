@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -16,6 +17,8 @@ import (
 	"github.com/robson/robson/pkg/projection/projectiontest"
 	connectorv1 "github.com/robson/robson/proto/gen/go/robson/connector/v1"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
+	"github.com/robson/robson/services/connector/internal/line"
+	"github.com/robson/robson/services/connector/internal/venue"
 )
 
 // openStop opens a long position and rests a stop order for it; it gives the stop's ids.
@@ -188,6 +191,63 @@ func TestAccountThatIsNotSim(t *testing.T) {
 	_, err := b.market("reader").GetInstrument(t.Context(), &connectorv1.GetInstrumentRequest{AccountId: account.String(), Symbol: "BTCUSDT"})
 	require.True(t, fault.Is(err, fault.Refused), "%v", err)
 	require.Equal(t, "VENUE_NOT_SERVED", fault.ReasonOf(err))
+}
+
+// elsewhere is a venue that only tells an instrument, its price and what it charges.
+type elsewhere struct {
+	venue.MarketData
+	venue.Wallets
+	venue.UserStream
+}
+
+func (e elsewhere) Name() string             { return "elsewhere" }
+func (e elsewhere) Market() venue.MarketData { return e }
+func (e elsewhere) Account(venue.AccountRef) venue.Account {
+	return venue.Account{Wallets: e, Reports: e}
+}
+func (e elsewhere) Instrument(_ context.Context, symbol string) (venue.Instrument, error) {
+	return venue.Instrument{Symbol: symbol, Status: venue.StatusTrading}, nil
+}
+
+func (e elsewhere) LastPrice(_ context.Context, symbol string) (venue.Price, error) {
+	return venue.Price{Symbol: symbol, Price: decimal.NewFromInt(7), Sequence: 3}, nil
+}
+
+func (e elsewhere) TakerRate(context.Context, string) (decimal.Decimal, error) {
+	return decimal.New(75, -5), nil
+}
+
+func (e elsewhere) Follow(ctx context.Context, _ venue.Cursor, _ func(context.Context, []venue.Report) error) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// TestAccountOfAnotherVenue has an account's prices and fees come from its own venue, and nothing done to it on paper.
+func TestAccountOfAnotherVenue(t *testing.T) {
+	t.Parallel()
+	b := setupWith(t, Config{}, line.Live{Exchange: "elsewhere", Environment: eventv1.Environment_ENVIRONMENT_TESTNET, Venue: elsewhere{}})
+	b.loaded(1)
+	account := uuid.New()
+	b.books.Do(t, func(l *projectiontest.Log) error {
+		registered := l.AccountRegistered(account, eventv1.Product_PRODUCT_SPOT)
+		registered.Environment, registered.Exchange = eventv1.Environment_ENVIRONMENT_TESTNET, "elsewhere"
+		_, err := l.Append(registered)
+		return err
+	})
+	id := account.String()
+	market, err := b.market("reader").GetInstrument(t.Context(), &connectorv1.GetInstrumentRequest{AccountId: id, Symbol: "BTCUSDT"})
+	require.NoError(t, err)
+	require.Equal(t, "7", market.GetLastPrice())
+	require.Equal(t, "0.00075", market.GetTakerFeeRate())
+
+	p := b.paperAs("operator")
+	_, errDeposit := p.Deposit(t.Context(), &connectorv1.DepositRequest{DepositId: uuid.NewString(), AccountId: id, Wallet: "spot", Asset: "USDT", Amount: "5"})
+	_, errFaults := p.SetFaults(t.Context(), &connectorv1.SetFaultsRequest{AccountId: id})
+	_, errOrders := b.paperAs("auditor").ListOrders(t.Context(), &connectorv1.ListOrdersRequest{AccountId: id})
+	for _, err := range []error{errDeposit, errFaults, errOrders} {
+		require.True(t, fault.Is(err, fault.Refused), "%v", err)
+		require.Equal(t, "NOT_ON_PAPER", fault.ReasonOf(err))
+	}
 }
 
 func TestGetInstrument(t *testing.T) {

@@ -93,7 +93,8 @@ func serve(t *testing.T, auth rpc.Authenticator, register func(*rpc.Server)) fun
 
 func setup(t *testing.T) *bench { return setupWith(t, Config{}) }
 
-func setupWith(t *testing.T, config Config) *bench {
+// setupWith makes a connector that serves other venues too.
+func setupWith(t *testing.T, config Config, live ...line.Live) *bench {
 	t.Helper()
 	b := &bench{t: t, books: ledgertest.New(t), stopping: make(chan struct{})}
 	own := serve(t, b.books, func(s *rpc.Server) { b.books.Register(s) })(ledgertest.Token)
@@ -111,7 +112,7 @@ func setupWith(t *testing.T, config Config) *bench {
 	require.NoError(t, node.Start(t.Context()))
 	t.Cleanup(node.Stop)
 	b.paper = paper.NewVenue(node)
-	desk := line.NewDesk(b.paper)
+	desk := line.NewDesk(b.paper, live...)
 	exec, err := executor.New(logger, clock.System(), books, desk, executor.Config{AskFirst: 10 * time.Millisecond, AskMax: 50 * time.Millisecond})
 	require.NoError(t, err)
 	follow, err := follower.New(logger, clock.System(), books, desk, exec.CatchUp, follower.Config{})

@@ -124,8 +124,10 @@ type Balance struct {
 	Interest decimal.Decimal `json:"interest"`
 }
 
-// Wallets tells what an account holds and owes.
+// Wallets tells what an account holds, owes and pays.
 type Wallets interface {
+	// TakerRate is the rate of the fee that the account pays on a symbol for an order that takes, before any discount.
+	TakerRate(ctx context.Context, symbol string) (decimal.Decimal, error)
 	// Balances lists every asset that is held or owed, by wallet and asset.
 	Balances(ctx context.Context) (BalanceSheet, error)
 	// Margin judges an isolated margin account. ErrNoMargin for a spot account.

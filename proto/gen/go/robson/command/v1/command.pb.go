@@ -544,7 +544,7 @@ type RegisterAccountRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty: a new account, its id derived from the command id.
 	AccountId string `protobuf:"bytes,1,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
-	// SIM is the paper venue.
+	// SIM is the paper venue, or the simulated exchange where the connector is told of one.
 	Environment v1.Environment `protobuf:"varint,2,opt,name=environment,proto3,enum=robson.event.v1.Environment" json:"environment,omitempty"`
 	// A short needs ISOLATED_MARGIN.
 	Product v1.Product `protobuf:"varint,3,opt,name=product,proto3,enum=robson.event.v1.Product" json:"product,omitempty"`
@@ -556,12 +556,15 @@ type RegisterAccountRequest struct {
 	MarginSymbol string `protobuf:"bytes,6,opt,name=margin_symbol,json=marginSymbol,proto3" json:"margin_symbol,omitempty"`
 	// The limits.
 	RiskLimits *v1.RiskLimits `protobuf:"bytes,7,opt,name=risk_limits,json=riskLimits,proto3" json:"risk_limits,omitempty"`
-	// Fingerprint of the API key; never the key. One account per fingerprint.
+	// Fingerprint of the API key; never the key. One account per fingerprint. Of a real exchange's key: sha256: and the
+	// SHA-256 of the API key in 64 hexadecimal digits; the connector uses no other key for the account.
 	ApiKeyFingerprint string `protobuf:"bytes,8,opt,name=api_key_fingerprint,json=apiKeyFingerprint,proto3" json:"api_key_fingerprint,omitempty"`
 	// What the key may do. Withdrawal is refused: Robson is non-custodial.
 	Permissions []string `protobuf:"bytes,9,rep,name=permissions,proto3" json:"permissions,omitempty"`
 	// Decide and answer, write nothing.
-	DryRun        bool `protobuf:"varint,10,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	DryRun bool `protobuf:"varint,10,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// binance, or paper for an account of environment SIM that is the paper venue's whatever else is simulated. Empty: binance.
+	Exchange      string `protobuf:"bytes,11,opt,name=exchange,proto3" json:"exchange,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -666,6 +669,13 @@ func (x *RegisterAccountRequest) GetDryRun() bool {
 	return false
 }
 
+func (x *RegisterAccountRequest) GetExchange() string {
+	if x != nil {
+		return x.Exchange
+	}
+	return ""
+}
+
 type RegisterAccountResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What was decided.
@@ -733,7 +743,7 @@ type RotateCredentialsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which one.
 	AccountId string `protobuf:"bytes,1,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
-	// Fingerprint of the new API key; never the key. One account per fingerprint.
+	// Fingerprint of the new API key, as RegisterAccount takes it; never the key. One account per fingerprint.
 	NewFingerprint string `protobuf:"bytes,2,opt,name=new_fingerprint,json=newFingerprint,proto3" json:"new_fingerprint,omitempty"`
 	// How the new key signs: HMAC, ED25519 or RSA.
 	KeyType string `protobuf:"bytes,3,opt,name=key_type,json=keyType,proto3" json:"key_type,omitempty"`
@@ -2834,7 +2844,7 @@ const file_robson_command_v1_command_proto_rawDesc = "" +
 	"\adry_run\x18\x04 \x01(\bR\x06dryRun\"i\n" +
 	"\x14CreateTenantResponse\x124\n" +
 	"\aoutcome\x18\x01 \x01(\v2\x1a.robson.command.v1.OutcomeR\aoutcome\x12\x1b\n" +
-	"\ttenant_id\x18\x02 \x01(\tR\btenantId\"\xba\x04\n" +
+	"\ttenant_id\x18\x02 \x01(\tR\btenantId\"\xf0\x04\n" +
 	"\x16RegisterAccountRequest\x12*\n" +
 	"\n" +
 	"account_id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\taccountId\x12J\n" +
@@ -2853,7 +2863,8 @@ const file_robson_command_v1_command_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x11apiKeyFingerprint\x120\n" +
 	"\vpermissions\x18\t \x03(\tB\x0e\xbaH\v\x92\x01\b\x10\x10\"\x04r\x02\x18 R\vpermissions\x12\x17\n" +
 	"\adry_run\x18\n" +
-	" \x01(\bR\x06dryRun\"\x88\x01\n" +
+	" \x01(\bR\x06dryRun\x124\n" +
+	"\bexchange\x18\v \x01(\tB\x18\xbaH\x15\xd8\x01\x01r\x10R\abinanceR\x05paperR\bexchange\"\x88\x01\n" +
 	"\x17RegisterAccountResponse\x124\n" +
 	"\aoutcome\x18\x01 \x01(\v2\x1a.robson.command.v1.OutcomeR\aoutcome\x12\x1d\n" +
 	"\n" +
