@@ -46,7 +46,7 @@ func demoCommand(app *App) *cobra.Command {
 			return app.demoWithStack(ctx, flags)
 		},
 	}
-	cmd.Flags().StringVar(&flags.marketData, "market-data", demo.Auto, "a file of Binance klines; auto: the public endpoint, or a synthetic path")
+	cmd.Flags().StringVar(&flags.marketData, "market-data", demo.Auto, "a `file` of Binance klines (JSON, or a dump as CSV or ZIP); auto: the public endpoint, or a synthetic path")
 	cmd.Flags().BoolVar(&flags.attach, "attach", false, "use the stack that is running")
 	cmd.Flags().StringVar(&flags.databaseURL, "database-url", "", "use this PostgreSQL instead of a private one")
 	// Tests are told by ROBSON_MARKET_DATA in which directory the recorded files are.

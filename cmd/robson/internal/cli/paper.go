@@ -126,7 +126,7 @@ func paperLoadCommand(app *App) *cobra.Command {
 			return showMarket(app, response)
 		},
 	}
-	cmd.Flags().StringVar(&path, "klines", "", "file of klines, in the JSON form of GET /api/v3/klines")
+	cmd.Flags().StringVar(&path, "klines", "", "a `file` of klines: the JSON of GET /api/v3/klines, or a dump of data.binance.vision (CSV or ZIP)")
 	requireFlags(cmd, "klines")
 	return cmd
 }

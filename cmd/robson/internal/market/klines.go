@@ -1,11 +1,10 @@
-// Package market reads recorded market data: Binance klines in the form of GET /api/v3/klines.
+// Package market reads recorded market data: Binance klines, as GET /api/v3/klines answers or as data.binance.vision has them.
 package market
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -33,16 +32,15 @@ const (
 	columnsMin      = 7
 )
 
-// ReadKlines reads an array of klines and checks that they make a path: in order of time, each bar's high and low
-// around its open and close, every price above zero. Errors name row and column.
+// ReadKlines reads klines in any of the forms that Binance gives them in, and checks that they make a path: in order of time, each
+// bar's high and low around its open and close, every price above zero. Errors name row and column.
 func ReadKlines(r io.Reader) ([]Kline, error) {
-	var rows [][]json.RawMessage
-	decoder := json.NewDecoder(r)
-	if err := decoder.Decode(&rows); err != nil {
-		return nil, fmt.Errorf("klines must be a JSON array of arrays, as GET /api/v3/klines answers: %w", err)
+	rows, err := readRows(r)
+	if err != nil {
+		return nil, err
 	}
 	if len(rows) == 0 {
-		return nil, fmt.Errorf("klines: the array is empty")
+		return nil, fmt.Errorf("klines: there are none: the file is empty")
 	}
 	if len(rows) > klinesMax {
 		return nil, fmt.Errorf("klines: %d rows are more than %d", len(rows), klinesMax)
@@ -62,7 +60,7 @@ func ReadKlines(r io.Reader) ([]Kline, error) {
 }
 
 // readRow reads one bar.
-func readRow(row []json.RawMessage) (Kline, error) {
+func readRow(row []string) (Kline, error) {
 	if len(row) < columnsMin {
 		return Kline{}, fmt.Errorf("has %d columns, at least %d are needed", len(row), columnsMin)
 	}
@@ -72,7 +70,7 @@ func readRow(row []json.RawMessage) (Kline, error) {
 		name   string
 		into   *decimal.Decimal
 	}{{columnOpen, "open", &k.Open}, {columnHigh, "high", &k.High}, {columnLow, "low", &k.Low}, {columnClose, "close", &k.Close}, {columnVolume, "volume", &k.Volume}} {
-		text := string(bytes.Trim(row[c.column], `"`))
+		text := row[c.column]
 		d, err := decimal.NewFromString(text)
 		if err != nil {
 			return Kline{}, fmt.Errorf("column %d (%s): %q is no decimal", c.column, c.name, text)
@@ -84,13 +82,24 @@ func readRow(row []json.RawMessage) (Kline, error) {
 		name   string
 		into   *time.Time
 	}{{columnOpenTime, "open time", &k.OpenTime}, {columnCloseTime, "close time", &k.CloseTime}} {
-		var ms int64
-		if err := json.Unmarshal(row[c.column], &ms); err != nil {
-			return Kline{}, fmt.Errorf("column %d (%s): %s is no time in milliseconds", c.column, c.name, row[c.column])
+		at, err := strconv.ParseInt(row[c.column], 10, 64)
+		if err != nil {
+			return Kline{}, fmt.Errorf("column %d (%s): %q is no time in milliseconds or microseconds", c.column, c.name, row[c.column])
 		}
-		*c.into = time.UnixMilli(ms).UTC()
+		*c.into = moment(at)
 	}
 	return k, k.check()
+}
+
+// microsecondsFrom is the first time that must be counted in microseconds, as Binance's dumps do since 2025: in milliseconds it
+// would be the year 5138.
+const microsecondsFrom = 100_000_000_000_000
+
+func moment(at int64) time.Time {
+	if at >= microsecondsFrom {
+		return time.UnixMicro(at).UTC()
+	}
+	return time.UnixMilli(at).UTC()
 }
 
 // check says what no bar can be.
