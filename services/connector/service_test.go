@@ -278,6 +278,9 @@ func TestRun_refusals(t *testing.T) {
 		"no directory":        {func(c *connector.Config) { c.DataDir = "" }, "data directory"},
 		"no exchange info":    {func(c *connector.Config) { c.ExchangeInfoFile = "/nowhere" }, "exchange info"},
 		"broken info":         {func(c *connector.Config) { c.ExchangeInfoFile = broken }, "exchange info"},
+		"negative pauses":     {func(c *connector.Config) { c.Executor.SweepEvery = -1 }, "executor config"},
+		"pauses that shrink":  {func(c *connector.Config) { c.Executor.AskFirst = time.Minute }, "AskFirst 1m0s is more than AskMax 8s"},
+		"negative samplings":  {func(c *connector.Config) { c.Follower.SampleEvery = -1 }, "follower config"},
 		"impossible limits":   {func(c *connector.Config) { c.Calls.StreamsMax = -1 }, "StreamsMax"},
 	} {
 		t.Run(name, func(t *testing.T) {

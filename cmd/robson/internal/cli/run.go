@@ -77,17 +77,15 @@ func setUpTelemetry(ctx context.Context, app *App, name string) (*telemetry.Tele
 
 // stackFlags are the flags of running a whole stack.
 type stackFlags struct {
-	databaseURL, exchangeInfo string
-	listen                    map[string]*string
+	databaseURL string
+	listen      map[string]*string
+	connector   connectorFlags
 }
-
-// exchangeInfoHelp tells what the paper venue can be given.
-const exchangeInfoHelp = "a `file` as Binance's /api/v3/exchangeInfo answers: more symbols for the paper venue, by their rules"
 
 func (f *stackFlags) register(cmd *cobra.Command) {
 	f.listen = map[string]*string{}
 	cmd.Flags().StringVar(&f.databaseURL, "database-url", "", "use this PostgreSQL instead of a private one")
-	cmd.Flags().StringVar(&f.exchangeInfo, "exchange-info", "", exchangeInfoHelp)
+	f.connector.register(cmd)
 	for _, name := range servedServices {
 		f.listen[name] = cmd.Flags().String(name+"-listen", client.DefaultAddresses[name], "where "+name+" listens; port 0: a free one")
 	}
@@ -112,6 +110,9 @@ func upCommand(app *App) *cobra.Command {
 			"the stack. Everything in it survives restarts and kills.",
 		Example: indent("robson up\nrobson up --data-dir ./data --command-listen 127.0.0.1:0\nROBSON_DATABASE_URL=postgres://robson@db:5432/robson robson up"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := flags.connector.check(cmd); err != nil {
+				return err
+			}
 			ctx, stopSignals := app.signaled(cmd.Context())
 			defer stopSignals()
 			return app.up(ctx, &flags)
@@ -129,7 +130,7 @@ func (a *App) up(ctx context.Context, flags *stackFlags) error {
 	}
 	defer stop()
 	fmt.Fprintf(a.out, "starting, data in %s\n", a.dataDir)
-	s, err := stack.Up(ctx, stack.Config{DataDir: a.dataDir, DatabaseURL: flags.databaseURL, Addresses: flags.addresses(), ExchangeInfoFile: flags.exchangeInfo, Out: a.out, Logger: tel.Logger, Clock: clock.System()})
+	s, err := stack.Up(ctx, stack.Config{DataDir: a.dataDir, DatabaseURL: flags.databaseURL, Addresses: flags.addresses(), Connector: flags.connector.settings, Out: a.out, Logger: tel.Logger, Clock: clock.System()})
 	if err != nil {
 		return err
 	}

@@ -19,8 +19,9 @@ import (
 
 // serveFlags are what a service that runs alone is told.
 type serveFlags struct {
-	listen, admin, databaseURL, tokenFile, serviceTokenFile, exchangeInfo string
-	addresses                                                             map[string]*string
+	listen, admin, databaseURL, tokenFile, serviceTokenFile string
+	addresses                                               map[string]*string
+	connector                                               connectorFlags
 }
 
 // serveCommand runs one service.
@@ -33,6 +34,9 @@ func serveCommand(app *App) *cobra.Command {
 		Example: indent("robson serve eventlog --listen 0.0.0.0:7402 --database-url postgres://robson@db:5432/robson \\\n" +
 			"  --token-file tokens.json --service-token-file eventlog.token"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := settings.connector.check(cmd); err != nil {
+				return err
+			}
 			ctx, stopSignals := app.signaled(cmd.Context())
 			defer stopSignals()
 			return settings.serve(ctx, app, args[0])
@@ -50,7 +54,7 @@ func (f *serveFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.databaseURL, "database-url", "", "PostgreSQL; required for eventlog, projector, snapshotter and replayer, whose roles its login must be able to take")
 	flags.StringVar(&f.tokenFile, "token-file", "", "who may call: the hashes of tokens; required")
 	flags.StringVar(&f.serviceTokenFile, "service-token-file", "", "the token that this service presents to others; required for all but eventlog")
-	flags.StringVar(&f.exchangeInfo, "exchange-info", "", exchangeInfoHelp)
+	f.connector.register(cmd)
 	f.addresses = map[string]*string{}
 	for _, name := range servedServices {
 		f.addresses[name] = flags.String(name+"-address", client.DefaultAddresses[name], "where "+name+" is")
@@ -132,7 +136,7 @@ func (f *serveFlags) settings(app *App, name string) (*stack.Settings, error) {
 	if len(missing) > 0 {
 		return nil, usagef("serve %s needs %s", name, strings.Join(missing, ", "))
 	}
-	settings := &stack.Settings{DatabaseURL: f.databaseURL, TokenFile: f.tokenFile, Addresses: map[string]string{}, DataDir: app.dataDir, ExchangeInfoFile: f.exchangeInfo, Clock: clock.System()}
+	settings := &stack.Settings{DatabaseURL: f.databaseURL, TokenFile: f.tokenFile, Addresses: map[string]string{}, DataDir: app.dataDir, Connector: f.connector.settings, Clock: clock.System()}
 	for other, at := range f.addresses {
 		settings.Addresses[other] = *at
 	}

@@ -38,11 +38,20 @@ type Settings struct {
 	Addresses map[string]string
 	// DataDir is where the connector keeps the paper venue.
 	DataDir string
-	// ExchangeInfoFile lists more symbols for the paper venue, as Binance's /api/v3/exchangeInfo does; empty: only its own.
-	ExchangeInfoFile string
+	// Connector is what the connector alone is told.
+	Connector ConnectorSettings
 
 	Logger *slog.Logger
 	Clock  clock.Clock
+}
+
+// ConnectorSettings are the connector's own. The zero value works.
+type ConnectorSettings struct {
+	// ExchangeInfoFile lists more symbols for the paper venue, as Binance's /api/v3/exchangeInfo does; empty: only its own.
+	ExchangeInfoFile string
+	// Executor and Follower bound its waits.
+	Executor connector.ExecutorConfig
+	Follower connector.FollowerConfig
 }
 
 // Serve runs one service until the context ends, then lets it finish what it has begun. A plain end is no error.
@@ -67,7 +76,8 @@ func Serve(ctx context.Context, name string, s Settings) error {
 		return connector.Run(ctx, s.Logger, s.Clock, connector.Config{
 			Listener: s.Listener, TokenFile: s.TokenFile, ServiceToken: s.ServiceToken,
 			EventlogAddress: s.Addresses[client.Eventlog], ProjectorAddress: s.Addresses[client.Projector],
-			DataDir: filepath.Join(s.DataDir, paperDir), ExchangeInfoFile: s.ExchangeInfoFile,
+			DataDir: filepath.Join(s.DataDir, paperDir), ExchangeInfoFile: s.Connector.ExchangeInfoFile,
+			Executor: s.Connector.Executor, Follower: s.Connector.Follower,
 		})
 	case command.Name:
 		return command.Run(ctx, s.Logger, s.Clock, command.Config{

@@ -41,8 +41,8 @@ type Config struct {
 	DatabaseURL string
 	// Addresses to listen on, by service; a service without one gets its default; port 0 a free one.
 	Addresses map[string]string
-	// ExchangeInfoFile lists more symbols for the paper venue; empty: only its own.
-	ExchangeInfoFile string
+	// Connector is what the connector alone is told.
+	Connector ConnectorSettings
 	// Out is where the stack says what it does; nil: nowhere.
 	Out    io.Writer
 	Logger *slog.Logger
@@ -98,7 +98,7 @@ func (s *Stack) start(ctx context.Context) error {
 	for _, name := range startOrder {
 		settings := Settings{
 			Listener: s.listeners[name], DatabaseURL: s.database, TokenFile: secrets.tokenFile, ServiceToken: secrets.services[name],
-			Addresses: addresses, DataDir: s.cfg.DataDir, ExchangeInfoFile: s.cfg.ExchangeInfoFile, Logger: s.cfg.Logger.With("service", name), Clock: s.cfg.Clock,
+			Addresses: addresses, DataDir: s.cfg.DataDir, Connector: s.cfg.Connector, Logger: s.cfg.Logger.With("service", name), Clock: s.cfg.Clock,
 		}
 		delete(s.listeners, name)
 		s.run(s.failed, name, settings) //nolint:contextcheck // a service outlives the start: it ends with the stack

@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -37,7 +38,10 @@ type Config struct {
 	CancelTries int
 }
 
-func (c Config) withDefaults() Config {
+func (c Config) withDefaults() (Config, error) {
+	if min(c.SendTimeout, c.AskFirst, c.AskMax, c.AskFor, c.SweepEvery, c.Young) < 0 || c.CancelTries < 0 {
+		return c, fmt.Errorf("executor config: %+v: nothing may be negative", c)
+	}
 	set := func(field *time.Duration, value time.Duration) {
 		if *field == 0 {
 			*field = value
@@ -52,7 +56,10 @@ func (c Config) withDefaults() Config {
 	if c.CancelTries == 0 {
 		c.CancelTries = 5
 	}
-	return c
+	if c.AskFirst > c.AskMax {
+		return c, fmt.Errorf("executor config: AskFirst %s is more than AskMax %s", c.AskFirst, c.AskMax)
+	}
+	return c, nil
 }
 
 // Executor executes, cancels and finds out. It is safe for concurrent use, by several replicas too.
@@ -74,11 +81,15 @@ type Executor struct {
 
 // New makes an executor. Execute and the others work once it is started.
 func New(log *slog.Logger, clk clock.Clock, books *ledger.Ledger, desk *line.Desk, config Config) (*Executor, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
+	}
 	meters, err := newMetrics()
 	if err != nil {
 		return nil, err
 	}
-	return &Executor{log: log, clock: clk, ledger: books, desk: desk, config: config.withDefaults(), asking: map[string]*asking{}, sending: map[string]bool{}, meters: meters}, nil
+	return &Executor{log: log, clock: clk, ledger: books, desk: desk, config: config, asking: map[string]*asking{}, sending: map[string]bool{}, meters: meters}, nil
 }
 
 // Start begins the sweep for unresolved orders.

@@ -35,7 +35,10 @@ type Config struct {
 	AccountsMax int
 }
 
-func (c Config) withDefaults() Config {
+func (c Config) withDefaults() (Config, error) {
+	if min(c.DiscoverEvery, c.RetryDelay, c.RetryDelayMax, c.LeaseTTL, c.SampleEvery) < 0 || c.AccountsMax < 0 {
+		return c, fmt.Errorf("follower config: %+v: nothing may be negative", c)
+	}
 	set := func(field *time.Duration, value time.Duration) {
 		if *field == 0 {
 			*field = value
@@ -49,7 +52,7 @@ func (c Config) withDefaults() Config {
 	if c.AccountsMax == 0 {
 		c.AccountsMax = 10_000
 	}
-	return c
+	return c, nil
 }
 
 // Manager follows every account of every tenant that this connector's venues serve.
@@ -72,12 +75,16 @@ type Manager struct {
 
 // New makes a manager. CatchUp asks about every live order of an account.
 func New(log *slog.Logger, clk clock.Clock, books *ledger.Ledger, desk *line.Desk, catchUp func(ctx context.Context, account string) error, config Config) (*Manager, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
+	}
 	meters, err := newMetrics()
 	if err != nil {
 		return nil, err
 	}
 	return &Manager{
-		log: log, clock: clk, ledger: books, desk: desk, catchUp: catchUp, config: config.withDefaults(),
+		log: log, clock: clk, ledger: books, desk: desk, catchUp: catchUp, config: config,
 		holder: uuid.NewString(), meters: meters, following: map[string]bool{},
 	}, nil
 }

@@ -1,0 +1,53 @@
+package cli
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/robson/robson/cmd/robson/internal/stack"
+)
+
+// connectorFlags are what a connector is told, alone or in a stack.
+type connectorFlags struct{ settings stack.ConnectorSettings }
+
+// exchangeInfoHelp tells what the paper venue can be given.
+const exchangeInfoHelp = "a `file` as Binance's /api/v3/exchangeInfo answers: more symbols for the paper venue, by their rules"
+
+func (f *connectorFlags) register(cmd *cobra.Command) {
+	flags, s := cmd.Flags(), &f.settings
+	flags.StringVar(&s.ExchangeInfoFile, "exchange-info", "", exchangeInfoHelp)
+	for _, wait := range []struct {
+		to     *time.Duration
+		name   string
+		usual  time.Duration
+		reason string
+	}{
+		{&s.Executor.SendTimeout, "send-timeout", 10 * time.Second, "how long one request to a venue may take"},
+		{&s.Executor.AskFirst, "ask-first", 200 * time.Millisecond, "the first pause before a venue is asked again about an order of unknown outcome; it doubles"},
+		{&s.Executor.AskMax, "ask-max", 8 * time.Second, "the longest such pause"},
+		{&s.Executor.SweepEvery, "sweep-every", 2 * time.Second, "how often orders of unknown outcome are looked for"},
+		{&s.Executor.Young, "young", 3 * time.Second, "the age below which an order is left to its sender"},
+		{&s.Follower.SampleEvery, "sample-every", time.Minute, "how often an account's balances are sampled"},
+		{&s.Follower.LeaseTTL, "lease", 5 * time.Second, "how long an account stays with a connector that has died"},
+	} {
+		flags.DurationVar(wait.to, wait.name, wait.usual, "connector: "+wait.reason)
+	}
+}
+
+// check says by its flag what cannot be meant.
+func (f *connectorFlags) check(cmd *cobra.Command) error {
+	for _, name := range []string{"send-timeout", "ask-first", "ask-max", "sweep-every", "young", "sample-every", "lease"} {
+		value, err := cmd.Flags().GetDuration(name)
+		if err != nil {
+			return err //nolint:wrapcheck // the flag is registered above
+		}
+		if value <= 0 {
+			return usagef("--%s: %s: must be above zero", name, value)
+		}
+	}
+	if f.settings.Executor.AskFirst > f.settings.Executor.AskMax {
+		return usagef("--ask-first: %s is more than --ask-max %s", f.settings.Executor.AskFirst, f.settings.Executor.AskMax)
+	}
+	return nil
+}
