@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -46,8 +47,7 @@ type Demo struct {
 	log     eventlogv1.ReadServiceClient
 	state   projectorv1.StateServiceClient
 	audit   projectorv1.AuditServiceClient
-	paper   connectorv1.PaperServiceClient
-	venue   connectorv1.MarketServiceClient
+	stage   stage
 	source  source
 	world   world
 	counts  counts
@@ -79,7 +79,7 @@ func New(services Services, cfg Config) (*Demo, error) {
 			d.state, d.audit = projectorv1.NewStateServiceClient(c), projectorv1.NewAuditServiceClient(c)
 		},
 		"connector": func(c grpc.ClientConnInterface) {
-			d.paper, d.venue = connectorv1.NewPaperServiceClient(c), connectorv1.NewMarketServiceClient(c)
+			d.stage = &paperStage{paper: connectorv1.NewPaperServiceClient(c)}
 		},
 	} {
 		conn, err := services.Service(name)
@@ -94,20 +94,17 @@ func New(services Services, cfg Config) (*Demo, error) {
 // Run plays all scenes, reports, and returns an error unless everything held.
 func (d *Demo) Run(ctx context.Context) error {
 	started := d.clock.Now()
-	for _, step := range []struct {
-		title string
-		play  func(context.Context) error
-	}{
+	steps := []scene{
 		{"market data", d.loadMarketData},
-		{"tenant, accounts, strategy, paper money", d.setUp},
+		{"tenant, accounts, strategy, money", d.setUp},
 		{"a long, sized by the Golden Rule", d.openLong},
 		{"the same command again", d.repeatLong},
 		{"a trade too big for its account", d.refusedOpen},
 		{"the market moves; the stop trails and is hit", d.rideLong},
 		{"two openings race for one account", d.race},
 		{"a limit entry, canceled before it fills", d.cancelLimit},
-		{"a short on borrowed coins, left by command", d.short},
-	} {
+	}
+	for _, step := range slices.Concat(steps, d.stage.scenes(d)) {
 		d.heading(step.title)
 		if err := step.play(ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.title, err)

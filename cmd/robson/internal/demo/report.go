@@ -18,18 +18,17 @@ func (d *Demo) report(ctx context.Context) error {
 	if err := d.settle(ctx); err != nil {
 		return err
 	}
-	for _, part := range []struct {
-		title string
-		show  func(context.Context) error
-	}{
+	parts := []scene{
 		{"the life of the long, from one trace id", d.showTimeline},
 		{"positions", d.showPositions},
 		{"the long's P&L, by hand", func(ctx context.Context) error { return d.showProfit(ctx, d.world.longPosition) }},
-		{"the short's P&L, by hand", func(ctx context.Context) error { return d.showProfit(ctx, d.world.shortPosition) }},
-		{"balances", d.showBalances},
-	} {
+	}
+	if d.world.shortPosition != "" {
+		parts = append(parts, scene{"the short's P&L, by hand", func(ctx context.Context) error { return d.showProfit(ctx, d.world.shortPosition) }})
+	}
+	for _, part := range append(parts, scene{"balances", d.showBalances}) {
 		d.heading(part.title)
-		if err := part.show(ctx); err != nil {
+		if err := part.play(ctx); err != nil {
 			return fmt.Errorf("%s: %w", part.title, err)
 		}
 	}
@@ -75,7 +74,7 @@ func (d *Demo) showTimeline(ctx context.Context) error {
 // showPositions prints every position of both accounts.
 func (d *Demo) showPositions(ctx context.Context) error {
 	table := screen.NewTable(screen.Text("ACCOUNT"), screen.Text("SYMBOL"), screen.Text("SIDE"), screen.Text("STATE"), screen.Decimal("ENTERED"), screen.Decimal("AT"), screen.Decimal("LEFT AT"), screen.Decimal("GROSS"), screen.Decimal("FEES"), screen.Decimal("NET"), screen.Decimal("DUST"), screen.Text("BECAUSE"))
-	for _, account := range []string{d.world.spot, d.world.margin} {
+	for _, account := range []string{d.world.spot, d.world.second} {
 		positions, err := d.positions(ctx, account)
 		if err != nil {
 			return err
@@ -109,29 +108,40 @@ func (d *Demo) balances(ctx context.Context, account string) ([]*projectorv1.Bal
 // rowsMax is more rows than a scene makes.
 const rowsMax = 100
 
-// showBalances prints what the venue last told of both accounts, and holds the money against the P&L.
+// showBalances prints what the venue last told of both accounts, and holds the money against what was played.
 func (d *Demo) showBalances(ctx context.Context) error {
 	table := screen.NewTable(screen.Text("ACCOUNT"), screen.Text("WALLET"), screen.Text("ASSET"), screen.Decimal("FREE"), screen.Decimal("LOCKED"), screen.Decimal("BORROWED"))
-	money := map[string]string{}
-	for _, account := range []string{d.world.spot, d.world.margin} {
+	for _, account := range []string{d.world.spot, d.world.second} {
 		balances, err := d.balances(ctx, account)
 		if err != nil {
 			return err
 		}
 		for _, b := range balances {
 			table.Add(d.account(account), b.GetWallet(), b.GetAsset(), b.GetFree(), b.GetLocked(), b.GetBorrowed())
-			if b.GetAsset() == assetUSDT {
-				money[account] = b.GetTotal()
-			}
 		}
 	}
 	table.Write(d.out)
-	for _, account := range []string{d.world.spot, d.world.margin} {
+	return d.stage.check(ctx, d)
+}
+
+// checkPayouts holds the quote asset of both accounts against the P&L of their positions.
+func (d *Demo) checkPayouts(ctx context.Context) error {
+	for _, account := range []string{d.world.spot, d.world.second} {
+		balances, err := d.balances(ctx, account)
+		if err != nil {
+			return err
+		}
+		told := ""
+		for _, b := range balances {
+			if b.GetAsset() == assetUSDT {
+				told = b.GetTotal()
+			}
+		}
 		positions, err := d.positions(ctx, account)
 		if err != nil {
 			return err
 		}
-		if err := d.checkMoney(d.account(account), money[account], positions); err != nil {
+		if err := d.checkMoney(d.account(account), told, positions); err != nil {
 			return err
 		}
 	}

@@ -112,7 +112,7 @@ func (d *Demo) repeatLong(ctx context.Context) error {
 // refusedOpen is scene 3.
 func (d *Demo) refusedOpen(ctx context.Context) error {
 	request := &commandv1.OpenPositionRequest{
-		AccountId: d.world.margin, Symbol: symbolBTC, Side: eventv1.PositionSide_POSITION_SIDE_SHORT, Capital: "500000", RiskPercent: "1",
+		AccountId: d.world.second, Symbol: symbolBTC, Side: eventv1.PositionSide_POSITION_SIDE_SHORT, Capital: "500000", RiskPercent: "1",
 		TechnicalStop: money.Format(d.world.prices[d.world.tick].Add(d.world.prices[d.world.tick].Sub(d.world.plan.long.stop))),
 	}
 	response, err := retry(d.step(ctx, "open-too-big"), d, "open too big", func(ctx context.Context) (*commandv1.OpenPositionResponse, error) {
@@ -158,7 +158,7 @@ func (d *Demo) rideLong(ctx context.Context) error {
 
 // race is scene 4: two openings for one account at the same moment, until one of them had to be decided anew.
 func (d *Demo) race(ctx context.Context) error {
-	price, err := d.standingPrice(ctx)
+	price, err := d.stage.standingPrice(ctx, d)
 	if err != nil {
 		return err
 	}
@@ -310,7 +310,7 @@ func (d *Demo) short(ctx context.Context) error {
 	}
 	response, err := retry(d.step(ctx, "open-short"), d, "open the short", func(ctx context.Context) (*commandv1.OpenPositionResponse, error) {
 		return d.trading.OpenPosition(ctx, &commandv1.OpenPositionRequest{
-			AccountId: d.world.margin, Symbol: symbolBTC, Side: eventv1.PositionSide_POSITION_SIDE_SHORT, Capital: money.Format(capital), RiskPercent: "0.5",
+			AccountId: d.world.second, Symbol: symbolBTC, Side: eventv1.PositionSide_POSITION_SIDE_SHORT, Capital: money.Format(capital), RiskPercent: "0.5",
 			TechnicalStop: money.Format(scene.stop),
 		})
 	})

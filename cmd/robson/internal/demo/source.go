@@ -12,12 +12,8 @@ import (
 	"time"
 
 	"github.com/shopspring/decimal"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/robson/robson/cmd/robson/internal/market"
-	"github.com/robson/robson/pkg/fault"
-	"github.com/robson/robson/pkg/money"
-	connectorv1 "github.com/robson/robson/proto/gen/go/robson/connector/v1"
 )
 
 // Auto is the market data that is found by itself: Binance's public endpoint, else the synthetic path.
@@ -164,49 +160,5 @@ func (d *Demo) loadMarketData(ctx context.Context) error {
 	first, last := d.source.klines[0], d.source.klines[len(d.source.klines)-1]
 	d.say("%s", d.source.origin)
 	d.say("%d bars from %s to %s, replayed as %d ticks", len(d.source.klines), first.OpenTime.Format(time.DateOnly), last.OpenTime.Format(time.DateOnly), len(d.world.prices))
-	state, err := retry(ctx, d, "load "+symbolBTC, d.loadKlines)
-	if fault.Is(err, fault.Refused) {
-		return fmt.Errorf("%w: an earlier run was cut short; `robson positions list` shows what it left, `robson panic --account-id ACCOUNT` closes it", err)
-	}
-	if err != nil {
-		return err
-	}
-	d.world.firstSequence = state.GetSequence()
-	return nil
-}
-
-// loadKlines sends the bars. The ladder of depth is so thin that the planned long is filled in parts.
-func (d *Demo) loadKlines(ctx context.Context) (*connectorv1.MarketState, error) {
-	part := money.Format(d.world.plan.long.quantity().Div(decimal.New(partsOfLong, 0)).Truncate(quantityPlaces))
-	return market.Load(ctx, d.paper, &connectorv1.MarketHeader{
-		Symbol: symbolBTC, Source: &connectorv1.MarketHeader_Klines{Klines: &connectorv1.KlineSource{Origin: d.source.origin}},
-		Depth: []*connectorv1.DepthLevel{{Quantity: part, OffsetTicks: 0}, {Quantity: part, OffsetTicks: 100}, {Quantity: depthRest, OffsetTicks: 250}},
-	}, d.source.klines)
-}
-
-// standingPrice gives the second symbol a market and tells its price. Where somebody trades on the one it has, that will do.
-func (d *Demo) standingPrice(ctx context.Context) (decimal.Decimal, error) {
-	state, err := retry(ctx, d, "load "+symbolETH, d.loadStandingMarket)
-	if fault.Is(err, fault.Refused) {
-		var there *connectorv1.GetMarketResponse
-		there, err = retry(ctx, d, "look at "+symbolETH, func(ctx context.Context) (*connectorv1.GetMarketResponse, error) {
-			return d.paper.GetMarket(ctx, &connectorv1.GetMarketRequest{Symbol: symbolETH})
-		})
-		state = there.GetMarket()
-	}
-	if err != nil {
-		return decimal.Zero, err
-	}
-	price, err := money.Parse(state.GetPrice())
-	if err != nil {
-		return decimal.Zero, fmt.Errorf("price of %s: %w", symbolETH, err)
-	}
-	return price, nil
-}
-
-// loadStandingMarket gives the second symbol a price that the demo does not move, at the time it is in the first's market.
-func (d *Demo) loadStandingMarket(ctx context.Context) (*connectorv1.MarketState, error) {
-	return market.Load(ctx, d.paper, &connectorv1.MarketHeader{Symbol: symbolETH, Source: &connectorv1.MarketHeader_Synthetic{Synthetic: &connectorv1.SyntheticSource{
-		Seed: syntheticSeed, StartPrice: "205.5", StartTime: timestamppb.New(d.marketTime(d.world.tick)), TickMs: 900_000, Ticks: 100, StepMax: 10,
-	}}}, nil)
+	return d.stage.open(ctx, d)
 }

@@ -6,33 +6,53 @@ import (
 	"strings"
 	"time"
 
+	"github.com/shopspring/decimal"
+
 	"github.com/robson/robson/pkg/clock"
 	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
-	connectorv1 "github.com/robson/robson/proto/gen/go/robson/connector/v1"
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
 )
 
+// stage is the venue that a demo plays on, moved by the demo's hand.
+type stage interface {
+	// second is what the second account is called.
+	second() string
+	// open gives the demo's symbol its market, which then stands at the first price of the path.
+	open(ctx context.Context, d *Demo) error
+	// accounts registers two funded accounts.
+	accounts(ctx context.Context, d *Demo) (first, second string, err error)
+	// standingPrice gives the second symbol a market that stands still, and tells its price.
+	standingPrice(ctx context.Context, d *Demo) (decimal.Decimal, error)
+	// advance moves the market to a tick of the path.
+	advance(ctx context.Context, d *Demo, tick int) error
+	// behind says what the venue has done and our side has not taken in yet; empty for nothing.
+	behind(ctx context.Context, d *Demo, monitor []*commandv1.PriceProgress) (string, error)
+	// scenes are those of this venue alone, which come last.
+	scenes(d *Demo) []scene
+	// check holds the money of the accounts against what was played.
+	check(ctx context.Context, d *Demo) error
+}
+
+// scene is one thing that is played.
+type scene struct {
+	title string
+	play  func(context.Context) error
+}
+
 // advance moves the market to a tick of the path and waits until everybody has reacted to it.
 func (d *Demo) advance(ctx context.Context, tick int) error {
 	if tick > d.world.tick {
-		sequence := d.world.firstSequence + int64(tick)
-		response, err := retry(ctx, d, "advance the market", func(ctx context.Context) (*connectorv1.AdvanceMarketResponse, error) {
-			return d.paper.AdvanceMarket(ctx, &connectorv1.AdvanceMarketRequest{Symbol: symbolBTC, ToSequence: sequence})
-		})
-		if err != nil {
+		if err := d.stage.advance(ctx, d, tick); err != nil {
 			return err
-		}
-		if got := response.GetMarket(); got.GetSequence() != sequence || got.GetPrice() != d.world.prices[tick].String() {
-			return fmt.Errorf("the market stands at tick %d, price %s; tick %d, price %s was asked for", got.GetSequence(), got.GetPrice(), sequence, d.world.prices[tick])
 		}
 		d.world.tick = tick
 	}
 	return d.settle(ctx)
 }
 
-// settle waits until the connector has reported all that the venue did, the process manager has reacted to all that is
-// in the log, and the stop monitor has handled the market's last tick.
+// settle waits until the process manager has reacted to all that is in the log, the log has all that the venue did, and the stop
+// monitor has handled the market's last tick.
 func (d *Demo) settle(ctx context.Context) error {
 	deadline := d.clock.Now().Add(settleMax)
 	last := int64(-1)
@@ -60,15 +80,6 @@ func (d *Demo) settle(ctx context.Context) error {
 
 // settled looks once; waiting says what is still under way, empty for nothing.
 func (d *Demo) settled(ctx context.Context) (position int64, waiting string, err error) {
-	market, err := retry(ctx, d, "look at the market", func(ctx context.Context) (*connectorv1.GetMarketResponse, error) {
-		return d.paper.GetMarket(ctx, &connectorv1.GetMarketRequest{Symbol: symbolBTC})
-	})
-	if err != nil {
-		return 0, "", err
-	}
-	if n := market.GetUnreported(); n > 0 {
-		return 0, fmt.Sprintf("%d reports of the venue are not in the log yet", n), nil
-	}
 	head, err := retry(ctx, d, "look at the head of the log", func(ctx context.Context) (*eventlogv1.GetHeadResponse, error) {
 		return d.log.GetHead(ctx, &eventlogv1.GetHeadRequest{})
 	})
@@ -87,10 +98,9 @@ func (d *Demo) settled(ctx context.Context) (position int64, waiting string, err
 	case progress.GetBusyPositions() > 0:
 		return 0, fmt.Sprintf("%d positions have a step under way", progress.GetBusyPositions()) + alerts(progress), nil
 	}
-	for _, p := range progress.GetPrices() {
-		if p.GetSymbol() == symbolBTC && p.GetSequence() < market.GetMarket().GetSequence() {
-			return 0, fmt.Sprintf("the stop monitor is at tick %d of %d", p.GetSequence(), market.GetMarket().GetSequence()), nil
-		}
+	waiting, err = d.stage.behind(ctx, d, progress.GetPrices())
+	if err != nil || waiting != "" {
+		return 0, waiting, err
 	}
 	return head.GetPosition(), "", nil
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/robson/robson/pkg/fault"
 	"github.com/robson/robson/pkg/money"
 	commandv1 "github.com/robson/robson/proto/gen/go/robson/command/v1"
-	connectorv1 "github.com/robson/robson/proto/gen/go/robson/connector/v1"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
 )
@@ -23,12 +22,12 @@ const (
 
 // world is what the scenes play in.
 type world struct {
-	prices        []decimal.Decimal
-	plan          plan
-	firstSequence int64
-	tick          int
-	spot, margin  string
-	strategy      string
+	prices []decimal.Decimal
+	plan   plan
+	tick   int
+	// spot is the account that most is played on; second that of the too big trade, and of the short on paper.
+	spot, second string
+	strategy     string
 	// longPosition and shortPosition are those whose P&L is computed by hand.
 	longPosition, shortPosition string
 }
@@ -39,18 +38,9 @@ func (d *Demo) setUp(ctx context.Context) error {
 		return err
 	}
 	var err error
-	d.world.spot, err = d.registerAccount(ctx, "spot", eventv1.Product_PRODUCT_SPOT, "")
+	d.world.spot, d.world.second, err = d.stage.accounts(ctx, d)
 	if err != nil {
 		return err
-	}
-	d.world.margin, err = d.registerAccount(ctx, "margin", eventv1.Product_PRODUCT_ISOLATED_MARGIN, symbolBTC)
-	if err != nil {
-		return err
-	}
-	for _, to := range []struct{ account, wallet string }{{d.world.spot, walletSpot}, {d.world.margin, walletIsolated}} {
-		if err := d.deposit(ctx, to.account, to.wallet); err != nil {
-			return err
-		}
 	}
 	return d.registerStrategy(ctx)
 }
@@ -78,12 +68,23 @@ func (d *Demo) createTenant(ctx context.Context) error {
 	return nil
 }
 
-// registerAccount registers a paper account with risk limits.
-func (d *Demo) registerAccount(ctx context.Context, name string, product eventv1.Product, marginSymbol string) (string, error) {
+// accountPlan is an account about to be registered.
+type accountPlan struct {
+	name         string
+	product      eventv1.Product
+	marginSymbol string
+	fingerprint  string
+	// id is empty where the command service is to choose it.
+	id string
+}
+
+// registerAccount registers a simulated account with risk limits.
+func (d *Demo) registerAccount(ctx context.Context, plan accountPlan) (string, error) {
+	name := plan.name
 	response, err := retry(d.step(ctx, "account/"+name), d, "register the "+name+" account", func(ctx context.Context) (*commandv1.RegisterAccountResponse, error) {
 		return d.setup.RegisterAccount(ctx, &commandv1.RegisterAccountRequest{
-			Environment: eventv1.Environment_ENVIRONMENT_SIM, Product: product, Label: "demo " + name, QuoteAsset: assetUSDT, MarginSymbol: marginSymbol,
-			ApiKeyFingerprint: "paper-" + d.id("fingerprint/"+name).String(), Permissions: []string{"read", "trade"},
+			Environment: eventv1.Environment_ENVIRONMENT_SIM, Product: plan.product, Label: "demo " + name, QuoteAsset: assetUSDT, MarginSymbol: plan.marginSymbol,
+			AccountId: plan.id, ApiKeyFingerprint: plan.fingerprint, Permissions: []string{"read", "trade"},
 			RiskLimits: &eventv1.RiskLimits{
 				RiskPercentMax: "1", MaxExposure: "15000", DailyLossLimit: "300", MaxDrawdown: "1000",
 				MonthlyBudgetPercent: "4", CapitalBase: money.Format(capital), MaxOpenPositions: 3,
@@ -96,18 +97,6 @@ func (d *Demo) registerAccount(ctx context.Context, name string, product eventv1
 	d.counts.commands++
 	d.say("account %s  %s", response.GetAccountId(), name)
 	return response.GetAccountId(), nil
-}
-
-// deposit puts paper money into a wallet.
-func (d *Demo) deposit(ctx context.Context, account, wallet string) error {
-	response, err := retry(ctx, d, "deposit", func(ctx context.Context) (*connectorv1.DepositResponse, error) {
-		return d.paper.Deposit(ctx, &connectorv1.DepositRequest{DepositId: d.id("deposit/" + wallet).String(), AccountId: account, Wallet: wallet, Asset: assetUSDT, Amount: depositText})
-	})
-	if err != nil {
-		return err
-	}
-	d.say("%s %s in wallet %s", response.GetFree(), assetUSDT, wallet)
-	return nil
 }
 
 // registerStrategy registers and enables the strategy of the spot account.
@@ -138,8 +127,8 @@ func (d *Demo) account(id string) string {
 	switch id {
 	case d.world.spot:
 		return "spot"
-	case d.world.margin:
-		return "margin"
+	case d.world.second:
+		return d.stage.second()
 	default:
 		return id
 	}
