@@ -40,7 +40,7 @@ func (f *connectorFlags) check(cmd *cobra.Command) error {
 	for _, name := range []string{"send-timeout", "ask-first", "ask-max", "sweep-every", "young", "sample-every", "lease"} {
 		value, err := cmd.Flags().GetDuration(name)
 		if err != nil {
-			return err //nolint:wrapcheck // the flag is registered above
+			return err
 		}
 		if value <= 0 {
 			return usagef("--%s: %s: must be above zero", name, value)

@@ -15,7 +15,7 @@ import (
 func TestGuard(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("ROBSON_TEST_GUARD") == "" {
-		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestGuard$") //nolint:gosec // the test itself
+		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestGuard$") // the test itself
 		child.Env = append(os.Environ(), "ROBSON_TEST_GUARD=1")
 		out, err := child.CombinedOutput()
 		require.NoError(t, err, "%s", out)

@@ -168,7 +168,7 @@ func TestStore_Get_environment(t *testing.T) {
 	}
 }
 
-func TestEnvironment_takes_the_variables_out(t *testing.T) { //nolint:paralleltest // the environment is the process's
+func TestEnvironment_takes_the_variables_out(t *testing.T) { // the environment is the process's
 	t.Setenv("ROBSON_KEY_a_b", "text")
 	require.Equal(t, []string{"ROBSON_KEY_a_b=text"}, keys.Environment())
 	_, there := os.LookupEnv("ROBSON_KEY_a_b")
@@ -178,7 +178,7 @@ func TestEnvironment_takes_the_variables_out(t *testing.T) { //nolint:parallelte
 // What is no key is told by where it is and what is wrong, never by what it holds.
 func TestStore_Get_refuses(t *testing.T) {
 	t.Parallel()
-	short, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // too short on purpose
+	short, err := rsa.GenerateKey(rand.Reader, 1024) // too short on purpose
 	require.NoError(t, err)
 	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
@@ -239,7 +239,7 @@ func TestStore_Get_permissions(t *testing.T) {
 				text = secret
 			}
 			path := b.write(t, b.name()+inside, text)
-			require.NoError(t, os.Chmod(path, 0o644)) //nolint:gosec // open on purpose
+			require.NoError(t, os.Chmod(path, 0o644)) // open on purpose
 			_, err := b.open(t).Get(t.Context(), b.ref())
 			refused(t, err, "KEY_UNREADABLE", "has permissions 0644: it must be closed to others")
 
@@ -249,7 +249,7 @@ func TestStore_Get_permissions(t *testing.T) {
 			require.Contains(t, b.log.String(), "level=WARN msg=\"key can be read by others")
 
 			b.config.ReadableByOthers = false
-			require.NoError(t, os.Chmod(path, 0o640)) //nolint:gosec // Kubernetes gives secrets to a group
+			require.NoError(t, os.Chmod(path, 0o640)) // Kubernetes gives secrets to a group
 			_, err = b.open(t).Get(t.Context(), b.ref())
 			require.NoError(t, err)
 		})

@@ -205,6 +205,7 @@ func (e elsewhere) Market() venue.MarketData { return e }
 func (e elsewhere) Account(venue.AccountRef) venue.Account {
 	return venue.Account{Wallets: e, Reports: e}
 }
+
 func (e elsewhere) Instrument(_ context.Context, symbol string) (venue.Instrument, error) {
 	return venue.Instrument{Symbol: symbol, Status: venue.StatusTrading}, nil
 }
