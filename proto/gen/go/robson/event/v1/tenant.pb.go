@@ -90,7 +90,7 @@ func (x *TenantCreated) GetPlan() string {
 type AccountRegistered struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	AccountId string                 `protobuf:"bytes,1,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
-	// binance.
+	// binance; or paper, for an account of environment SIM that is the paper venue's alone.
 	Exchange    string      `protobuf:"bytes,2,opt,name=exchange,proto3" json:"exchange,omitempty"`
 	Environment Environment `protobuf:"varint,3,opt,name=environment,proto3,enum=robson.event.v1.Environment" json:"environment,omitempty"`
 	Product     Product     `protobuf:"varint,4,opt,name=product,proto3,enum=robson.event.v1.Product" json:"product,omitempty"`

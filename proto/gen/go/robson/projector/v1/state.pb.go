@@ -429,7 +429,7 @@ type Account struct {
 	// The tenant.
 	TenantId  string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
 	AccountId string `protobuf:"bytes,2,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
-	// binance.
+	// binance; or paper, for an account of environment SIM that is the paper venue's alone.
 	Exchange    string         `protobuf:"bytes,3,opt,name=exchange,proto3" json:"exchange,omitempty"`
 	Environment v1.Environment `protobuf:"varint,4,opt,name=environment,proto3,enum=robson.event.v1.Environment" json:"environment,omitempty"`
 	Product     v1.Product     `protobuf:"varint,5,opt,name=product,proto3,enum=robson.event.v1.Product" json:"product,omitempty"`
