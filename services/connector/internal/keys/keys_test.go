@@ -168,13 +168,6 @@ func TestStore_Get_environment(t *testing.T) {
 	}
 }
 
-func TestEnvironment_takes_the_variables_out(t *testing.T) { // the environment is the process's
-	t.Setenv("ROBSON_KEY_a_b", "text")
-	require.Equal(t, []string{"ROBSON_KEY_a_b=text"}, keys.Environment())
-	_, there := os.LookupEnv("ROBSON_KEY_a_b")
-	require.False(t, there)
-}
-
 // What is no key is told by where it is and what is wrong, never by what it holds.
 func TestStore_Get_refuses(t *testing.T) {
 	t.Parallel()

@@ -53,19 +53,6 @@ func parseOwner(tenant, account string, found bool) (owner, bool) {
 	return owner{t, a}, found && errT == nil && errA == nil
 }
 
-// Environment takes the variables that hold keys out of the process's environment, so that no child inherits them, and gives
-// them in the form of os.Environ.
-func Environment() []string {
-	var taken []string
-	for _, pair := range os.Environ() {
-		name, _, _ := strings.Cut(pair, "=")
-		if strings.HasPrefix(name, variablePrefix) && os.Unsetenv(name) == nil {
-			taken = append(taken, pair)
-		}
-	}
-	return taken
-}
-
 // parseEnvironment reads variables. One that names no account is an error: it was meant for something.
 func parseEnvironment(environ []string) (map[owner][]held, error) {
 	out := map[owner][]held{}

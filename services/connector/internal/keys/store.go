@@ -30,7 +30,8 @@ type Config struct {
 	// ReadableByOthers lets files in that everybody on the machine may read, with a warning: for a directory that is closed
 	// itself and shown to the process by other means. Otherwise such a key is refused.
 	ReadableByOthers bool
-	// Environ are variables that hold keys, in the form of os.Environ; see Environment.
+	// Environ are variables that hold keys, in the form of os.Environ. Whoever gives them takes them out of the process's
+	// environment first, before it starts a child.
 	Environ []string
 	// LookEvery is how often the directory is looked at, at most. Default 1 s.
 	LookEvery time.Duration
