@@ -112,7 +112,7 @@ func UnknownTrade(account uuid.UUID, o venue.Order, trade venue.Trade, at time.T
 		Actual: map[string]string{
 			"symbol": trade.Symbol, "exchange_order_id": exchangeID(o), "exchange_trade_id": strconv.FormatInt(int64(trade.TradeID), 10),
 			"client_order_id": string(o.ClientOrderID), "side": string(trade.Side), "price": money.Format(trade.Price),
-			"quantity": money.Format(trade.Quantity), "fee": money.Format(trade.Fee), "fee_asset": trade.FeeAsset,
+			"quantity": money.Format(trade.Quantity), "quote_quantity": money.Format(trade.QuoteQuantity), "fee": money.Format(trade.Fee), "fee_asset": trade.FeeAsset,
 		},
 	}, at, Origin{}, identity)
 }

@@ -30,6 +30,8 @@ type Fact struct {
 	Payload    proto.Message
 	OccurredAt time.Time
 	Origin     Origin
+	// Workflow is the run that brought it; Nil: none.
+	Workflow uuid.UUID
 	// identity names a record; facts are named by the identity that their payload tells.
 	identity string
 }
@@ -50,6 +52,9 @@ func (f Fact) Append() (*eventlogv1.AppendRequest, error) {
 	}
 	if f.Origin.Trace != uuid.Nil {
 		request.TraceId = f.Origin.Trace.String()
+	}
+	if f.Workflow != uuid.Nil {
+		request.WorkflowId = f.Workflow.String()
 	}
 	return request, nil
 }

@@ -32,6 +32,7 @@ type Reader interface {
 	GetEvent(ctx context.Context, in *eventlogv1.GetEventRequest, opts ...grpc.CallOption) (*eventlogv1.GetEventResponse, error)
 	ReadStream(ctx context.Context, in *eventlogv1.ReadStreamRequest, opts ...grpc.CallOption) (*eventlogv1.ReadStreamResponse, error)
 	ListTenants(ctx context.Context, in *eventlogv1.ListTenantsRequest, opts ...grpc.CallOption) (*eventlogv1.ListTenantsResponse, error)
+	QueryEvents(ctx context.Context, in *eventlogv1.QueryEventsRequest, opts ...grpc.CallOption) (*eventlogv1.QueryEventsResponse, error)
 }
 
 // State reads the current state.
@@ -41,6 +42,16 @@ type State interface {
 	GetOrder(ctx context.Context, in *projectorv1.GetOrderRequest, opts ...grpc.CallOption) (*projectorv1.GetOrderResponse, error)
 	ListOrders(ctx context.Context, in *projectorv1.ListOrdersRequest, opts ...grpc.CallOption) (*projectorv1.ListOrdersResponse, error)
 	GetIntent(ctx context.Context, in *projectorv1.GetIntentRequest, opts ...grpc.CallOption) (*projectorv1.GetIntentResponse, error)
+	Book
+}
+
+// Book reads what a reconciliation holds against the venue's.
+type Book interface {
+	ListFills(ctx context.Context, in *projectorv1.ListFillsRequest, opts ...grpc.CallOption) (*projectorv1.ListFillsResponse, error)
+	ListPositions(ctx context.Context, in *projectorv1.ListPositionsRequest, opts ...grpc.CallOption) (*projectorv1.ListPositionsResponse, error)
+	ListBalances(ctx context.Context, in *projectorv1.ListBalancesRequest, opts ...grpc.CallOption) (*projectorv1.ListBalancesResponse, error)
+	ListMarginLoans(ctx context.Context, in *projectorv1.ListMarginLoansRequest, opts ...grpc.CallOption) (*projectorv1.ListMarginLoansResponse, error)
+	ListDiscrepancies(ctx context.Context, in *projectorv1.ListDiscrepanciesRequest, opts ...grpc.CallOption) (*projectorv1.ListDiscrepanciesResponse, error)
 }
 
 // Workers keeps checkpoints and leases.
@@ -139,6 +150,39 @@ func (l *Ledger) recordBatch(ctx context.Context, facts []fact.Fact) (int64, err
 			return position, err
 		}
 		appends, delay = left, 2*delay
+	}
+}
+
+// Receipt is what the log says of one record.
+type Receipt struct {
+	// EventID is the event's, of the first record if this one is a duplicate of it.
+	EventID   string
+	Position  int64
+	Duplicate bool
+}
+
+// RecordOne brings one event into the log, as Record does, and tells which event it is there.
+func (l *Ledger) RecordOne(ctx context.Context, f fact.Fact) (Receipt, error) {
+	request, err := f.Append()
+	if err != nil {
+		return Receipt{}, err
+	}
+	delay := l.config.RetryDelay
+	for try := 0; ; try++ {
+		response, err := l.Appender.Append(ctx, request)
+		switch {
+		case err == nil && len(response.GetEvents()) == 0:
+			return Receipt{}, fmt.Errorf("record %s: a receipt without an event", f.Stream)
+		case err == nil:
+			l.meters.recorded(ctx, response.GetDuplicate())
+			return Receipt{EventID: response.GetEvents()[0].GetEventId(), Position: lastPosition(response), Duplicate: response.GetDuplicate()}, nil
+		case try == l.config.RetriesMax || !passes(err):
+			return Receipt{}, fmt.Errorf("record one for %s: %w", f.Stream, err)
+		}
+		if err := clock.Sleep(ctx, l.clock, delay); err != nil {
+			return Receipt{}, err
+		}
+		delay *= 2
 	}
 }
 

@@ -75,7 +75,7 @@ func (b *Books) Do(t *testing.T, work func(*projectiontest.Log) error) {
 	if err := work(b.log); err != nil {
 		t.Fatal(err)
 	}
-	b.keep("", uuid.NewString())
+	b.keep("", uuid.NewString(), "")
 }
 
 // Events lists the log's events of some types, in order; all types if none is named.
@@ -103,12 +103,12 @@ func (b *Books) Row(id uuid.UUID) *projection.Order {
 }
 
 // keep writes down the events that the log has and these books do not.
-func (b *Books) keep(cause, trace string) {
+func (b *Books) keep(cause, trace, workflow string) {
 	for _, e := range b.log.Events[len(b.events):] {
 		b.events = append(b.events, &eventv1.Event{
 			EventId: ulid.ULID(e.EventID).String(), TenantId: e.TenantID.String(), Position: e.Position, StreamKey: e.StreamKey,
 			Seq: e.Seq, EventType: string(e.Type), Payload: event.Wrap(e.Payload), OccurredAt: timestamppb.New(e.OccurredAt),
-			IngestedAt: timestamppb.New(e.IngestedAt), CausationId: cause, TraceId: trace,
+			IngestedAt: timestamppb.New(e.IngestedAt), CausationId: cause, TraceId: trace, WorkflowId: workflow,
 		})
 	}
 }
@@ -160,7 +160,7 @@ func (b *Books) append(in *eventlogv1.AppendRequest) (*eventlogv1.AppendResponse
 	if trace == "" {
 		trace = uuid.NewString()
 	}
-	b.keep(in.GetCausationId(), trace)
+	b.keep(in.GetCausationId(), trace, in.GetWorkflowId())
 	e := b.events[at]
 	e.OccurredAt = stream.GetEvents()[0].GetOccurredAt()
 	response.Events = []*eventlogv1.EventReceipt{{

@@ -82,6 +82,10 @@ func (s reads) ListTenants(ctx context.Context, in *eventlogv1.ListTenantsReques
 	return answer(ctx, s.b, in, s.b.ListTenants)
 }
 
+func (s reads) QueryEvents(ctx context.Context, in *eventlogv1.QueryEventsRequest) (*eventlogv1.QueryEventsResponse, error) {
+	return answer(ctx, s.b, in, s.b.QueryEvents)
+}
+
 type workers struct {
 	eventlogv1.UnimplementedWorkerServiceServer
 	b *Books
@@ -126,4 +130,24 @@ func (s states) ListOrders(ctx context.Context, in *projectorv1.ListOrdersReques
 
 func (s states) GetIntent(ctx context.Context, in *projectorv1.GetIntentRequest) (*projectorv1.GetIntentResponse, error) {
 	return answer(ctx, s.b, in, s.b.GetIntent)
+}
+
+func (s states) ListFills(ctx context.Context, in *projectorv1.ListFillsRequest) (*projectorv1.ListFillsResponse, error) {
+	return answer(ctx, s.b, in, s.b.ListFills)
+}
+
+func (s states) ListPositions(ctx context.Context, in *projectorv1.ListPositionsRequest) (*projectorv1.ListPositionsResponse, error) {
+	return answer(ctx, s.b, in, s.b.ListPositions)
+}
+
+func (s states) ListBalances(ctx context.Context, in *projectorv1.ListBalancesRequest) (*projectorv1.ListBalancesResponse, error) {
+	return answer(ctx, s.b, in, s.b.ListBalances)
+}
+
+func (s states) ListMarginLoans(ctx context.Context, in *projectorv1.ListMarginLoansRequest) (*projectorv1.ListMarginLoansResponse, error) {
+	return answer(ctx, s.b, in, s.b.ListMarginLoans)
+}
+
+func (s states) ListDiscrepancies(ctx context.Context, in *projectorv1.ListDiscrepanciesRequest) (*projectorv1.ListDiscrepanciesResponse, error) {
+	return answer(ctx, s.b, in, s.b.ListDiscrepancies)
 }

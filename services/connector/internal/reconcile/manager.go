@@ -1,0 +1,329 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/robson/robson/pkg/clock"
+	"github.com/robson/robson/pkg/fault"
+	"github.com/robson/robson/pkg/identity"
+	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
+	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
+	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+	"github.com/robson/robson/services/connector/internal/ledger"
+	"github.com/robson/robson/services/connector/internal/line"
+)
+
+// Config bounds reconciliation. Its zero value works.
+type Config struct {
+	// Every is how often each account is reconciled, staggered over the accounts. Default 1 h.
+	Every time.Duration
+	// DiscoverEvery is how often it is looked for accounts whose turn it is. Default 10 s.
+	DiscoverEvery time.Duration
+	// Young is how long the stream may take to bring what the venue shows already. Default 5 s.
+	Young time.Duration
+	// RunTimeout bounds one run. Default 10 min.
+	RunTimeout time.Duration
+	// LeaseTTL is how long an account stays with a connector that has died. Default 15 s.
+	LeaseTTL time.Duration
+	// ConcurrencyMax is how many accounts are reconciled at a time. Default 2.
+	ConcurrencyMax int
+	// WaitingMax is how many runs wait for their turn. Default 1000.
+	WaitingMax int
+	// Overlap is how many trades and orders of a symbol, dealt with before, a run looks at again. Default 100.
+	Overlap int
+}
+
+func (c Config) withDefaults() Config {
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&c.Every, time.Hour}, {&c.DiscoverEvery, 10 * time.Second}, {&c.Young, 5 * time.Second},
+		{&c.RunTimeout, 10 * time.Minute}, {&c.LeaseTTL, 15 * time.Second},
+	} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	for _, n := range []struct {
+		field *int
+		value int
+	}{{&c.ConcurrencyMax, 2}, {&c.WaitingMax, 1000}, {&c.Overlap, 100}} {
+		if *n.field == 0 {
+			*n.field = n.value
+		}
+	}
+	return c
+}
+
+// Manager reconciles every account of every tenant that this connector's venues serve.
+type Manager struct {
+	log    *slog.Logger
+	clock  clock.Clock
+	ledger *ledger.Ledger
+	desk   *line.Desk
+	config Config
+	holder string
+	meters *metrics
+	slots  chan struct{}
+
+	mu      sync.Mutex
+	root    context.Context //nolint:containedctx // the life of the runs, ended by Stop
+	stop    context.CancelFunc
+	running sync.WaitGroup
+	due     map[string]time.Time
+	busy    map[string]chan struct{} // held by the run of an account
+	queued  map[string]bool          // automatic runs that wait
+	waiting int
+}
+
+// New makes a manager.
+func New(log *slog.Logger, clk clock.Clock, books *ledger.Ledger, desk *line.Desk, config Config) (*Manager, error) {
+	meters, err := newMetrics()
+	if err != nil {
+		return nil, err
+	}
+	config = config.withDefaults()
+	return &Manager{
+		log: log, clock: clk, ledger: books, desk: desk, config: config, holder: uuid.NewString(), meters: meters,
+		slots: make(chan struct{}, config.ConcurrencyMax), due: map[string]time.Time{}, busy: map[string]chan struct{}{}, queued: map[string]bool{},
+	}, nil
+}
+
+// Start reconciles the accounts that there are, and from then on each when its hour has come.
+func (m *Manager) Start(ctx context.Context) error { //nolint:contextcheck // its work ends by Stop, not with the one who starts it
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.root != nil {
+		return nil
+	}
+	m.root, m.stop = context.WithCancel(context.WithoutCancel(ctx))
+	root, started := m.root, m.clock.Now()
+	m.running.Go(func() {
+		for {
+			if err := m.discover(root, started); err != nil && root.Err() == nil {
+				m.log.WarnContext(root, "look for accounts to reconcile", "error", err)
+			}
+			if clock.Sleep(root, m.clock, m.config.DiscoverEvery) != nil {
+				return
+			}
+		}
+	})
+	return nil
+}
+
+// Stop breaks off what runs and waits for it. The next run of each account goes on with what was broken off.
+func (m *Manager) Stop() {
+	m.mu.Lock()
+	if m.stop != nil {
+		m.stop()
+	}
+	m.mu.Unlock()
+	m.running.Wait()
+}
+
+// discover begins the runs that are due.
+func (m *Manager) discover(ctx context.Context, started time.Time) error {
+	tenants, err := m.ledger.Tenants(ctx)
+	if err != nil {
+		return err
+	}
+	var failed error
+	for _, tenant := range tenants {
+		accounts, err := m.ledger.Accounts(identity.WithTenant(ctx, tenant))
+		failed = errors.Join(failed, err)
+		for _, account := range accounts {
+			if _, err := m.desk.For(tenant, account); err != nil {
+				continue // another connector's
+			}
+			if trigger, due := m.isDue(tenant, account, started); due {
+				m.begin(tenant, account, trigger) //nolint:contextcheck // a run lives as long as the manager
+			}
+		}
+	}
+	return failed
+}
+
+// isDue says whether it is an account's turn: when the process starts, for one that was there before, and each hour, at a
+// minute of its own.
+func (m *Manager) isDue(tenant uuid.UUID, account *projectorv1.Account, started time.Time) (eventv1.ReconciliationTrigger, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key, now := tenant.String()+"/"+account.GetAccountId(), m.clock.Now()
+	due, known := m.due[key]
+	if known && now.Before(due) {
+		return 0, false
+	}
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(key))
+	next := now.Truncate(m.config.Every).Add(time.Duration(hash.Sum64() % uint64(m.config.Every)))
+	if !next.After(now) {
+		next = next.Add(m.config.Every)
+	}
+	m.due[key] = next
+	if !known {
+		return eventv1.ReconciliationTrigger_RECONCILIATION_TRIGGER_STARTUP, account.GetCreatedAt().AsTime().Before(started)
+	}
+	return eventv1.ReconciliationTrigger_RECONCILIATION_TRIGGER_HOURLY, true
+}
+
+// Reconnected reconciles an account whose stream has left something out, in its turn.
+func (m *Manager) Reconnected(ctx context.Context, accountID string) error {
+	account, err := m.ledger.Account(ctx, accountID)
+	if err != nil {
+		return err
+	}
+	m.begin(identity.Tenant(ctx), account, eventv1.ReconciliationTrigger_RECONCILIATION_TRIGGER_RECONNECT) //nolint:contextcheck // a run lives as long as the manager
+	return nil
+}
+
+// begin queues an automatic run, unless one of the account waits already.
+func (m *Manager) begin(tenant uuid.UUID, account *projectorv1.Account, trigger eventv1.ReconciliationTrigger) {
+	key := tenant.String() + "/" + account.GetAccountId()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.root == nil || m.root.Err() != nil || m.queued[key] {
+		return
+	}
+	m.queued[key] = true
+	ctx := identity.WithTenant(m.root, tenant)
+	m.running.Go(func() {
+		_, err := m.turn(ctx, tenant, account, trigger, nil, func() {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			delete(m.queued, key)
+		})
+		if err != nil && ctx.Err() == nil && !fault.Is(err, fault.Refused) {
+			m.log.ErrorContext(ctx, "reconciliation", "account_id", account.GetAccountId(), "error", err)
+		}
+	})
+}
+
+// Reconcile runs one now, for an operator, and closes what the operator has judged.
+func (m *Manager) Reconcile(ctx context.Context, accountID string, resolve []string) (*Report, error) {
+	account, err := m.ledger.Account(ctx, accountID)
+	if err != nil {
+		return nil, err
+	}
+	return m.turn(ctx, identity.Tenant(ctx), account, eventv1.ReconciliationTrigger_RECONCILIATION_TRIGGER_MANUAL, resolve, func() {})
+}
+
+// turn waits for the account and for a slot, and runs.
+func (m *Manager) turn(ctx context.Context, tenant uuid.UUID, account *projectorv1.Account, trigger eventv1.ReconciliationTrigger, resolve []string, began func()) (*Report, error) {
+	defer began()
+	lines, err := m.desk.For(tenant, account)
+	if err != nil {
+		return nil, err
+	}
+	free, err := m.queue(ctx, tenant.String()+"/"+account.GetAccountId())
+	if err != nil {
+		return nil, err
+	}
+	defer free()
+	began()
+	ctx, cancel := context.WithTimeout(ctx, m.config.RunTimeout)
+	defer cancel()
+	report, err := m.leased(ctx, account, lines, trigger, resolve)
+	if err != nil {
+		return nil, fmt.Errorf("reconcile account %s: %w", account.GetAccountId(), err)
+	}
+	m.meters.ended(ctx, report)
+	return report, nil
+}
+
+// queue waits until no other run of the account goes on and a slot is free.
+func (m *Manager) queue(ctx context.Context, key string) (free func(), err error) {
+	m.mu.Lock()
+	if m.waiting >= m.config.WaitingMax {
+		m.mu.Unlock()
+		return nil, fault.New(fault.Exhausted, "RECONCILIATIONS_MAX", "%d reconciliations wait already, which is the most", m.config.WaitingMax).WithRetryAfter(time.Minute)
+	}
+	m.waiting++
+	busy, ok := m.busy[key]
+	if !ok {
+		busy = make(chan struct{}, 1)
+		m.busy[key] = busy
+	}
+	m.mu.Unlock()
+	defer func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.waiting--
+	}()
+	select {
+	case busy <- struct{}{}:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	select {
+	case m.slots <- struct{}{}:
+		return func() { <-m.slots; <-busy }, nil
+	case <-ctx.Done():
+		<-busy
+		return nil, context.Cause(ctx)
+	}
+}
+
+// leased runs while no other connector does.
+func (m *Manager) leased(ctx context.Context, account *projectorv1.Account, lines line.Lines, trigger eventv1.ReconciliationTrigger, resolve []string) (*Report, error) {
+	id, err := uuid.Parse(account.GetAccountId())
+	if err != nil {
+		return nil, fault.InvalidField("account_id", "must be a UUID, found %q", account.GetAccountId())
+	}
+	held, err := m.acquire(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if !held {
+		return nil, fault.New(fault.Refused, "RECONCILED_ELSEWHERE", "another connector reconciles account %s just now", id)
+	}
+	defer m.release(ctx, id)
+	renewing, done := context.WithCancel(ctx)
+	var keeper sync.WaitGroup
+	keeper.Go(func() {
+		for clock.Sleep(renewing, m.clock, m.config.LeaseTTL/3) == nil {
+			_, _ = m.acquire(renewing, id) // one that is lost saves no work any more, and harms nobody
+		}
+	})
+	defer keeper.Wait()
+	defer done()
+	r := &run{ledger: m.ledger, clock: m.clock, config: m.config, account: id, row: account, lines: lines, started: m.clock.Now(), raised: map[string]bool{}}
+	r.stamp, r.before, err = begin(ctx, m.ledger, id, trigger, r.started)
+	if err != nil {
+		return nil, err
+	}
+	r.id = r.stamp.runID(id)
+	if err := r.do(ctx, resolve); err != nil {
+		return nil, line.Fault("run "+r.id.String(), err)
+	}
+	return &r.report, nil
+}
+
+func (m *Manager) acquire(ctx context.Context, account uuid.UUID) (bool, error) {
+	response, err := m.ledger.Workers.AcquireLease(ctx, &eventlogv1.AcquireLeaseRequest{
+		Name: LeaseName(account), Holder: m.holder, TimeToLive: durationpb.New(m.config.LeaseTTL),
+	})
+	if err != nil {
+		return false, fmt.Errorf("acquire lease: %w", err)
+	}
+	return response.GetAcquired(), nil
+}
+
+// cleanupTimeout bounds giving a lease back.
+const cleanupTimeout = 2 * time.Second
+
+func (m *Manager) release(ctx context.Context, account uuid.UUID) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	// Best effort: it lapses by itself.
+	_, _ = m.ledger.Workers.ReleaseLease(ctx, &eventlogv1.ReleaseLeaseRequest{Name: LeaseName(account), Holder: m.holder})
+}
