@@ -10,6 +10,7 @@ import (
 	"github.com/robson/robson/services/connector/internal/follower"
 	"github.com/robson/robson/services/connector/internal/ledger"
 	"github.com/robson/robson/services/connector/internal/paper"
+	"github.com/robson/robson/services/connector/internal/reconcile"
 	"github.com/robson/robson/services/connector/internal/server"
 	"github.com/robson/robson/services/connector/internal/venue"
 )
@@ -20,6 +21,8 @@ type (
 	ExecutorConfig = executor.Config
 	// FollowerConfig bounds the waits of what follows accounts.
 	FollowerConfig = follower.Config
+	// ReconcileConfig says when accounts are held against their venues.
+	ReconcileConfig = reconcile.Config
 	// LedgerConfig bounds what goes to the log at a time.
 	LedgerConfig = ledger.Config
 	// CallConfig holds the limits of calls.
@@ -44,12 +47,13 @@ type Config struct {
 	// its rules, besides the built-in BTCUSDT and ETHUSDT. Empty: only those.
 	ExchangeInfoFile string
 	// Server holds deadlines and sizes of calls.
-	Server   rpc.ServerConfig
-	Executor ExecutorConfig
-	Follower FollowerConfig
-	Ledger   LedgerConfig
-	Calls    CallConfig
-	Paper    PaperConfig
+	Server    rpc.ServerConfig
+	Executor  ExecutorConfig
+	Follower  FollowerConfig
+	Reconcile ReconcileConfig
+	Ledger    LedgerConfig
+	Calls     CallConfig
+	Paper     PaperConfig
 }
 
 // instruments reads the exchange info, if there is any.

@@ -20,6 +20,7 @@ import (
 	"github.com/robson/robson/services/connector/internal/ledger"
 	"github.com/robson/robson/services/connector/internal/line"
 	"github.com/robson/robson/services/connector/internal/paper"
+	"github.com/robson/robson/services/connector/internal/reconcile"
 	"github.com/robson/robson/services/connector/internal/server"
 )
 
@@ -67,20 +68,29 @@ func Run(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) 
 	if err != nil {
 		return err
 	}
-	follow, err := follower.New(logger, clk, books, desk, exec.CatchUp, cfg.Follower)
+	reconciler, err := reconcile.New(logger, clk, books, desk, cfg.Reconcile)
+	if err != nil {
+		return err
+	}
+	follow, err := follower.New(logger, clk, books, desk, func(ctx context.Context, account string) error {
+		if err := exec.CatchUp(ctx, account); err != nil {
+			return err
+		}
+		return reconciler.Reconnected(ctx, account)
+	}, cfg.Follower)
 	if err != nil {
 		return err
 	}
 	rpcs, err := register(logger, clk, tokens, cfg, server.Deps{
 		Ledger: books, Desk: desk, Executor: exec, Follower: follow, Paper: venue, Stopping: ctx.Done(),
-	})
+	}, reconciler)
 	if err != nil {
 		return err
 	}
 	for _, part := range []interface {
 		Start(ctx context.Context) error
 		Stop()
-	}{node, exec, follow} {
+	}{node, exec, reconciler, follow} {
 		if err := part.Start(ctx); err != nil {
 			return err
 		}
@@ -123,8 +133,8 @@ func dial(ctx context.Context, clk clock.Clock, cfg Config) (books *ledger.Ledge
 	return books, hangUp, nil
 }
 
-// register makes the server with its three services.
-func register(logger *slog.Logger, clk clock.Clock, tokens rpc.Authenticator, cfg Config, deps server.Deps) (*rpc.Server, error) {
+// register makes the server with its services.
+func register(logger *slog.Logger, clk clock.Clock, tokens rpc.Authenticator, cfg Config, deps server.Deps, reconciler server.Reconciler) (*rpc.Server, error) {
 	market, err := server.NewMarket(deps, cfg.Calls)
 	if err != nil {
 		return nil, err
@@ -140,5 +150,6 @@ func register(logger *slog.Logger, clk clock.Clock, tokens rpc.Authenticator, cf
 	connectorv1.RegisterExecutionServiceServer(rpcs, server.NewExecution(deps))
 	connectorv1.RegisterMarketServiceServer(rpcs, market)
 	connectorv1.RegisterPaperServiceServer(rpcs, paperService)
+	connectorv1.RegisterReconciliationServiceServer(rpcs, server.NewReconciliation(reconciler))
 	return rpcs, nil
 }
