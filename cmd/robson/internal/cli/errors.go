@@ -35,6 +35,7 @@ func exitCode(err error) int {
 	var refused refusedError
 	var broken brokenError
 	var differs differsError
+	var open openError
 	switch {
 	case err == nil:
 		return exitOK
@@ -42,7 +43,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &refused), fault.Is(err, fault.Refused):
 		return exitRefused
-	case errors.As(err, &broken), errors.As(err, &differs):
+	case errors.As(err, &broken), errors.As(err, &differs), errors.As(err, &open):
 		return exitBroken
 	case fault.Is(err, fault.Conflict), fault.Is(err, fault.Duplicate):
 		return exitConflict

@@ -69,7 +69,7 @@ func rootCommand(app *App) *cobra.Command {
 	add(root, groupTrade, tradingCommands(app))
 	add(root, groupLook, []*cobra.Command{explainCommand(app), eventsCommand(app), stateAtCommand(app)})
 	add(root, groupLook, append(auditCommands(app), snapshotsCommand(app)))
-	add(root, groupRun, []*cobra.Command{replayCommand(app)})
+	add(root, groupRun, []*cobra.Command{replayCommand(app), reconcileCommand(app)})
 	add(root, groupLook, resourceCommands(app))
 	add(root, groupSetUp, setUpCommands(app))
 	return root
