@@ -70,7 +70,7 @@ func (r *run) finish(ctx context.Context, resolve []string) error {
 	var resolved []string
 	for _, d := range r.open {
 		wanted := slices.ContainsFunc(resolve, func(id string) bool { return strings.EqualFold(id, d.GetDiscrepancyId()) })
-		if wanted || r.over(d) {
+		if wanted || r.over(d) || r.replaced[d.GetDiscrepancyId()] {
 			resolved = append(resolved, d.GetDiscrepancyId())
 		} else {
 			r.report.Open = append(r.report.Open, d)
@@ -145,7 +145,7 @@ func (r *run) count(ctx context.Context, resolved []string, unresolved int) erro
 	r.report.Completed = &eventv1.ReconciliationCompleted{
 		RunId: r.id.String(), AccountId: r.account.String(), Trigger: r.stamp.trigger(),
 		WindowFrom: timestamppb.New(from), WindowTo: timestamppb.New(r.started),
-		OrdersChecked: int32(r.orders), FillsChecked: int32(trades),
+		OrdersChecked: int32(r.orders), FillsChecked: int32(trades), BalancesChecked: int32(r.balancesChecked),
 		MissingFills:      counts[eventv1.DiscrepancyKind_DISCREPANCY_KIND_MISSED_FILL],
 		MissingAcks:       counts[eventv1.DiscrepancyKind_DISCREPANCY_KIND_MISSED_ACK],
 		UnknownOrders:     counts[eventv1.DiscrepancyKind_DISCREPANCY_KIND_UNKNOWN_ORDER],

@@ -47,8 +47,11 @@ func (c Config) withDefaults() Config {
 		field *time.Duration
 		value time.Duration
 	}{
-		{&c.Every, time.Hour}, {&c.DiscoverEvery, 10 * time.Second}, {&c.Young, 5 * time.Second},
-		{&c.RunTimeout, 10 * time.Minute}, {&c.LeaseTTL, 15 * time.Second},
+		{&c.Every, time.Hour},
+		{&c.DiscoverEvery, 10 * time.Second},
+		{&c.Young, 5 * time.Second},
+		{&c.RunTimeout, 10 * time.Minute},
+		{&c.LeaseTTL, 15 * time.Second},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value
@@ -296,7 +299,7 @@ func (m *Manager) leased(ctx context.Context, account *projectorv1.Account, line
 	})
 	defer keeper.Wait()
 	defer done()
-	r := &run{ledger: m.ledger, clock: m.clock, config: m.config, account: id, row: account, lines: lines, started: m.clock.Now(), raised: map[string]bool{}}
+	r := &run{ledger: m.ledger, clock: m.clock, config: m.config, account: id, row: account, lines: lines, started: m.clock.Now(), raised: map[string]bool{}, replaced: map[string]bool{}}
 	r.stamp, r.before, err = begin(ctx, m.ledger, id, trigger, r.started)
 	if err != nil {
 		return nil, err

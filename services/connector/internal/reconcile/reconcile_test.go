@@ -13,6 +13,7 @@ import (
 	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/types/known/timestamppb"
 	"pgregory.net/rapid"
 
 	"github.com/robson/robson/pkg/clock"
@@ -286,6 +287,37 @@ func TestReconcile_BrokenOff(t *testing.T) {
 	require.Len(t, b.books.Events("FILL_RECEIVED"), 1)
 	require.EqualValues(t, 1, report.Completed.GetMissingAcks(), "what it told before it was broken off counts")
 	b.settled()
+}
+
+// What came or went without a report is told once; a report that comes late explains it.
+func TestReconcile_Balances(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	require.Zero(t, b.run().Completed.GetBalancesChecked(), "from now on there is something to count from")
+	order := b.claimed(projectiontest.Long("p"))
+	b.place(event.ClientOrderID(order), venue.Market, "0.06666", "0")
+	b.place("by-hand", venue.Market, "0.01", "0")
+	b.run()
+	require.NotContains(t, b.kinds(), "balance_mismatch needs_operator", "trades explain it, by hand or not")
+	require.EqualValues(t, 2, b.settled().Completed.GetBalancesChecked())
+
+	_, err := b.paper.Deposit(b.ctx, b.ref, "hidden", "spot", "USDT", num("77"))
+	require.NoError(t, err)
+	report := b.run()
+	require.EqualValues(t, 1, report.Completed.GetBalanceMismatches())
+	last := b.books.Events("DISCREPANCY_DETECTED")
+	mismatch := last[len(last)-1].GetPayload().GetDiscrepancyDetected()
+	require.Equal(t, "balance:spot/USDT", mismatch.GetEntity())
+	require.Equal(t, "77", mismatch.GetActual()["difference"])
+	b.settled()
+	b.books.Do(t, func(l *projectiontest.Log) error {
+		_, err := l.Append(&eventv1.BalanceAdjusted{
+			AccountId: b.account, Wallet: "spot", Asset: "USDT", Delta: "77", Kind: eventv1.AdjustmentKind_ADJUSTMENT_KIND_DEPOSIT, ClearedAt: timestamppb.Now(),
+		})
+		return err
+	})
+	require.Equal(t, []string{mismatch.GetDiscrepancyId()}, b.run().Completed.GetResolvedIds())
+	require.EqualValues(t, 2, b.settled().Completed.GetUnresolved(), "the order by hand and its trade")
 }
 
 func TestManager_Lease(t *testing.T) {

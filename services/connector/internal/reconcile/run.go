@@ -32,16 +32,20 @@ type run struct {
 	logFrom       int64 // where the log was when the run before had begun
 	logAt         int64 // where it was when this one had
 
-	open     []*projectorv1.Discrepancy
-	held     map[string]bool // by difference key: open before, and found again
-	checked  map[string]bool // entities that were looked at whole
-	raised   map[string]bool // by difference key: told by this run
-	symbols  map[string]*symbolRange
-	foreign  []fact.Fact
-	orders   int
-	skipped  int
-	position int64
-	report   Report
+	open    []*projectorv1.Discrepancy
+	held    map[string]bool // by difference key: open before, and found again
+	checked map[string]bool // entities that were looked at whole
+	raised  map[string]bool // by difference key: told by this run
+	symbols map[string]*symbolRange
+	foreign []fact.Fact
+	orders  int
+	skipped int
+	// balancesChecked counts the balances held against the book; replaced are open differences of balances that another
+	// one, or an explanation, has taken the place of.
+	balancesChecked int
+	replaced        map[string]bool
+	position        int64
+	report          Report
 }
 
 // symbolRange is what was looked through of a symbol.
@@ -85,6 +89,9 @@ func (r *run) do(ctx context.Context, resolve []string) error {
 		if _, err := r.tell(ctx, found, false); err != nil {
 			return err
 		}
+	}
+	if err := r.balances(ctx); err != nil {
+		return err
 	}
 	return r.finish(ctx, resolve)
 }
