@@ -28,12 +28,14 @@ select ` + columns + windowOf + inOrder
 	tenantWindowSealed = `-- name: HistoryWindowSealed
 select ` + columns + sealed + windowOf + inOrder
 
-	// What names no account is in the stream of a position or a strategy, whose first event names it.
+	// What names no account is in the stream of a position or a strategy, whose first event names it. Asked for as one value, which
+	// is looked up for each such event: as a condition that there be one, the planner would gather all streams of the account first,
+	// which takes longer the longer the log is.
 	accountWindow = `-- name: HistoryAccountWindow
 select ` + columns + windowOf + `
-  and (e.account_id = $4 or e.account_id is null and e.seq > 1 and exists (
-      select from event_log as f
-      where f.tenant_id = $1 and f.stream_key = e.stream_key and f.seq = 1 and f.account_id = $4))` + inOrder
+  and (e.account_id = $4 or e.account_id is null and e.seq > 1 and (
+      select f.account_id from event_log as f
+      where f.tenant_id = $1 and f.stream_key = e.stream_key and f.seq = 1 limit 1) = $4)` + inOrder
 
 	strategyWindow = `-- name: HistoryStrategyWindow
 select ` + columns + windowOf + `

@@ -3,6 +3,7 @@ package projection
 import (
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
@@ -138,20 +139,40 @@ func idsOf(ev Event) names {
 		n.inOrderStream = stream.Kind == event.KindOrder
 	}
 	message := ev.Payload.ProtoReflect()
-	message.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		if fd.Kind() != protoreflect.StringKind || fd.IsMap() || !isID(fd) {
-			return true
-		}
+	for _, fd := range idFieldsOf(message.Descriptor()) {
 		if fd.IsList() {
-			for i := range v.List().Len() {
-				n.add("", v.List().Get(i).String())
+			list := message.Get(fd).List()
+			for i := range list.Len() {
+				n.add("", list.Get(i).String())
 			}
-			return true
+			continue
 		}
-		n.add(string(fd.Name()), v.String())
-		return true
-	})
+		if text := message.Get(fd).String(); text != "" {
+			n.add(string(fd.Name()), text)
+		}
+	}
 	return n
+}
+
+// idFields are the fields of a payload's type that hold ids: []protoreflect.FieldDescriptor by protoreflect.FullName. Looking for
+// them each time takes longer than folding the event.
+var idFields sync.Map
+
+func idFieldsOf(message protoreflect.MessageDescriptor) []protoreflect.FieldDescriptor {
+	if known, ok := idFields.Load(message.FullName()); ok {
+		if fields, is := known.([]protoreflect.FieldDescriptor); is {
+			return fields
+		}
+	}
+	var found []protoreflect.FieldDescriptor
+	fields := message.Fields()
+	for i := range fields.Len() {
+		if fd := fields.Get(i); fd.Kind() == protoreflect.StringKind && !fd.IsMap() && isID(fd) {
+			found = append(found, fd)
+		}
+	}
+	idFields.Store(message.FullName(), found)
+	return found
 }
 
 func isID(fd protoreflect.FieldDescriptor) bool {
@@ -219,10 +240,10 @@ func (f *ScopeFold) concerns(ev Event, n names) (bool, error) {
 
 // names says whether an event names the scope or a row of it by id.
 func (f *ScopeFold) names(n names) (bool, error) {
+	if slices.Contains(n.ids, f.scope.ID) {
+		return true, nil
+	}
 	for _, id := range n.ids {
-		if id == f.scope.ID {
-			return true, nil
-		}
 		for _, key := range [...]Key{PositionKey(id), OrderKey(id), IntentKey(id), DecisionKey(id), SignalKey(id), DiscrepancyKey(id), StrategyKey(id)} {
 			row, err := f.state.Get(key)
 			if err != nil {

@@ -1,13 +1,10 @@
 package snapshot
 
 import (
-	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
-	"hash"
 	"slices"
-
-	"github.com/klauspost/compress/zstd"
 
 	"github.com/robson/robson/pkg/projection"
 )
@@ -46,7 +43,6 @@ func Encode(meta Meta, cut projection.Cut, cfg Config) (*Sealed, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer b.close()
 	for _, r := range merged(cut) {
 		if err := b.add(r); err != nil {
 			return nil, err
@@ -55,122 +51,171 @@ func Encode(meta Meta, cut projection.Cut, cfg Config) (*Sealed, error) {
 	return b.seal()
 }
 
-// markedRow is a row with its key, which takes time to make, and whose it is.
+// markedRow is a row with its key, which takes time to make, whose it is, and whether it is live.
 type markedRow struct {
 	key  projection.Key
 	mark string
+	live bool
 	row  projection.Row
 }
 
-// merged brings the rows into the order in which they are written.
+// merged brings the rows into the order in which they are written: those that are live, then those that are over, each by key.
 func merged(cut projection.Cut) []markedRow {
 	rows := make([]markedRow, 0, len(cut.Own)+len(cut.Context))
 	for _, row := range cut.Own {
-		rows = append(rows, markedRow{row.Key(), markOwn, row})
+		rows = append(rows, markedRow{row.Key(), markOwn, isLive(row), row})
 	}
 	for _, row := range cut.Context {
-		rows = append(rows, markedRow{row.Key(), markContext, row})
+		rows = append(rows, markedRow{row.Key(), markContext, isLive(row), row})
 	}
-	slices.SortFunc(rows, func(a, b markedRow) int { return a.key.Compare(b.key) })
+	slices.SortFunc(rows, func(a, b markedRow) int {
+		switch {
+		case a.live == b.live:
+			return a.key.Compare(b.key)
+		case a.live:
+			return -1
+		}
+		return 1
+	})
 	return rows
 }
 
-// builder writes the lines, hashes them, and compresses them once they are many.
+// blockSize is how much text a block has: the row that reaches it is its last. A look into a snapshot decompresses so much.
+const blockSize = 64 << 10
+
+// builder writes the lines into blocks, hashes them, and compresses them once they are many.
 type builder struct {
-	meta         Meta
-	cfg          Config
-	hash         hash.Hash
-	length       int64
-	own, context int64
-	last         projection.Key
-	line         []byte
-	// out is the text while it is short, and what zip makes of it from then on.
-	out bytes.Buffer
-	zip *zstd.Encoder
+	meta   Meta
+	cfg    Config
+	index  index
+	length int64
+	keys   []keyName
+	last   markedRow
+	// block is the text of the one that is being written, and entry what is said of it.
+	block []byte
+	entry blockEntry
+	// plain is all text while it is short; then frames has it.
+	plain   []byte
+	frames  []byte
+	lengths []uint32
 }
 
 func newBuilder(meta Meta, cfg Config) (*builder, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &builder{meta: meta, cfg: cfg.withDefaults(), hash: sha256.New()}, nil
+	b := &builder{meta: meta, cfg: cfg.withDefaults(), index: index{Blocks: []blockEntry{}, Own: map[string]int64{}}}
+	b.index.of(meta)
+	return b, nil
 }
 
 func (b *builder) add(r markedRow) error {
-	if b.own+b.context > 0 && b.last.Compare(r.key) >= 0 {
+	if len(b.keys) > 0 && b.last.live == r.live && b.last.key.Compare(r.key) >= 0 {
 		return fmt.Errorf("write snapshot: row %s comes twice", r.key)
 	}
-	b.last = r.key
-	if r.mark == markOwn {
-		b.own++
-	} else {
-		b.context++
-	}
-	b.line = appendLine(b.line[:0], r.key, r.mark, projection.RowJSON(r.row))
-	return b.write(b.line)
-}
-
-// write takes a line in.
-func (b *builder) write(line []byte) error {
-	b.length += int64(len(line))
-	if b.length > b.cfg.TextMax {
-		return &TooLarge{b.meta.Scope, b.cfg.TextMax}
-	}
-	b.hash.Write(line)
-	if b.zip == nil && b.length >= b.cfg.CompressFrom {
-		if err := b.compress(); err != nil {
+	if b.last.live && !r.live && len(b.block) > 0 {
+		if err := b.endBlock(); err != nil {
 			return err
 		}
 	}
-	if b.zip == nil {
-		b.out.Write(line)
+	b.last = r
+	name := nameOf(r.key)
+	b.keys = append(b.keys, name)
+	if r.mark == markOwn {
+		b.index.Own[r.key.Table]++
+	} else {
+		b.index.Context++
+	}
+	if b.entry.Rows == 0 {
+		b.entry.First = name
+	}
+	b.entry.Rows++
+	before := len(b.block)
+	b.block = appendLine(b.block, r.key, r.mark, projection.RowJSON(r.row))
+	if err := b.grow(len(b.block) - before); err != nil {
+		return err
+	}
+	if len(b.block) < blockSize {
 		return nil
 	}
-	if _, err := b.zip.Write(line); err != nil {
-		return fmt.Errorf("compress snapshot: %w", err)
+	return b.endBlock()
+}
+
+// grow counts text.
+func (b *builder) grow(bytes int) error {
+	b.length += int64(bytes)
+	if b.length > b.cfg.TextMax {
+		return &TooLarge{b.meta.Scope, b.cfg.TextMax}
 	}
 	return nil
 }
 
-// compress begins to compress, with what is written already.
-func (b *builder) compress() error {
-	text := bytes.Clone(b.out.Bytes())
-	b.out.Reset()
-	zip, err := zstd.NewWriter(&b.out, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithWindowSize(windowMax))
+// endBlock hashes a block and takes it in.
+func (b *builder) endBlock() error {
+	hash := sha256.Sum256(b.block)
+	b.entry.Bytes, b.entry.Hash = int64(len(b.block)), hex.EncodeToString(hash[:])
+	b.index.Blocks = append(b.index.Blocks, b.entry)
+	if b.last.live {
+		b.index.Live = len(b.index.Blocks)
+	}
+	b.entry = blockEntry{}
+	err := b.write(b.block)
+	b.block = b.block[:0]
+	return err
+}
+
+// write takes a block or the last line in: as text while it is short, compressed from then on.
+func (b *builder) write(text []byte) error {
+	if b.lengths == nil && int64(len(b.plain)+len(text)) < b.cfg.CompressFrom {
+		b.plain = append(b.plain, text...)
+		return nil
+	}
+	for len(b.plain) > 0 { // The blocks that are text still; all but the last line have an entry.
+		at := len(b.lengths)
+		size := b.index.Blocks[at].Bytes
+		if err := b.zip(b.plain[:size]); err != nil {
+			return err
+		}
+		b.plain = b.plain[size:]
+	}
+	return b.zip(text)
+}
+
+func (b *builder) zip(text []byte) error {
+	before := len(b.frames)
+	frames, err := zipped(b.frames, text)
 	if err != nil {
 		return fmt.Errorf("compress snapshot: %w", err)
 	}
-	b.zip = zip
-	if _, err := zip.Write(text); err != nil {
-		return fmt.Errorf("compress snapshot: %w", err)
-	}
+	b.frames = frames
+	b.lengths = append(b.lengths, uint32(len(frames)-before))
 	return nil
 }
-
-// windowMax bounds what a compressor and a reader hold of the text behind them.
-const windowMax = 4 << 20
 
 func (b *builder) seal() (*Sealed, error) {
-	last, err := trailerOf(b.meta, b.own, b.context).line()
+	if len(b.block) > 0 {
+		if err := b.endBlock(); err != nil {
+			return nil, err
+		}
+	}
+	b.index.Filter = newFilter(len(b.keys))
+	for _, key := range b.keys {
+		b.index.Filter.add(key)
+	}
+	last, err := b.index.line()
 	if err != nil {
+		return nil, err
+	}
+	if err := b.grow(len(last)); err != nil {
 		return nil, err
 	}
 	if err := b.write(last); err != nil {
 		return nil, err
 	}
-	if b.zip != nil {
-		if err := b.zip.Close(); err != nil {
-			return nil, fmt.Errorf("compress snapshot: %w", err)
-		}
+	stored := b.plain
+	if b.lengths != nil {
+		stored = sealed(b.frames, b.lengths)
 	}
-	return &Sealed{
-		Meta: b.meta, Hash: [32]byte(b.hash.Sum(nil)), Length: b.length, Own: b.own, Context: b.context, Stored: b.out.Bytes(),
-	}, nil
-}
-
-// close ends a compressor that was given up.
-func (b *builder) close() {
-	if b.zip != nil {
-		_ = b.zip.Close() // A second time where it was sealed, which does nothing.
-	}
+	own := int64(len(b.keys)) - b.index.Context
+	return &Sealed{Meta: b.meta, Hash: sha256.Sum256(last), Length: b.length, Own: own, Context: b.index.Context, Stored: stored}, nil
 }

@@ -1,9 +1,6 @@
 package snapshot
 
 import (
-	"bytes"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -12,7 +9,7 @@ import (
 )
 
 // formatVersion is of the form that doc.go describes.
-const formatVersion = 1
+const formatVersion = 2
 
 // Limits of what is written and read.
 const (
@@ -38,7 +35,7 @@ type Meta struct {
 // Sealed is a snapshot, ready to be stored.
 type Sealed struct {
 	Meta
-	// Hash is the SHA-256 of the text.
+	// Hash is the SHA-256 of the last line of the text, which has those of all others.
 	Hash [32]byte
 	// Length is that of the text.
 	Length int64
@@ -105,77 +102,4 @@ type TooLarge struct {
 // Error implements error.
 func (l *TooLarge) Error() string {
 	return fmt.Sprintf("the state of %s is larger than the %d bytes that a snapshot may have", l.Scope, l.Max)
-}
-
-// trailer is the last line, its fields in the order of their names.
-type trailer struct {
-	AsOf         int64                `json:"as_of_position"`
-	ChainHash    string               `json:"chain_hash"`
-	Context      int64                `json:"context"`
-	Format       int                  `json:"format"`
-	Own          int64                `json:"own"`
-	RulesVersion int32                `json:"rules_version"`
-	Scope        projection.ScopeKind `json:"scope"`
-	ScopeID      uuid.UUID            `json:"scope_id"`
-	TenantID     uuid.UUID            `json:"tenant_id"`
-}
-
-func trailerOf(m Meta, own, context int64) trailer {
-	return trailer{
-		AsOf: m.AsOf, ChainHash: hex.EncodeToString(m.ChainHash[:]), Context: context, Format: formatVersion, Own: own,
-		RulesVersion: m.RulesVersion, Scope: m.Scope.Kind, ScopeID: m.Scope.ID, TenantID: m.TenantID,
-	}
-}
-
-func (t trailer) line() ([]byte, error) {
-	line, err := json.Marshal(t)
-	if err != nil {
-		return nil, fmt.Errorf("write the last line of a snapshot: %w", err)
-	}
-	return append(line, '\n'), nil
-}
-
-// parseTrailer reads what line wrote, and nothing else.
-func parseTrailer(line []byte) (trailer, bool) {
-	var t trailer
-	if json.Unmarshal(line, &t) != nil {
-		return t, false
-	}
-	again, err := t.line()
-	return t, err == nil && bytes.Equal(bytes.TrimSuffix(again, []byte("\n")), line)
-}
-
-// What a line says of its row.
-const (
-	markOwn     = `"own"`
-	markContext = `"context"`
-)
-
-// appendLine writes a row.
-func appendLine(buf []byte, key projection.Key, mark string, row []byte) []byte {
-	buf = append(buf, `["`...)
-	buf = append(buf, key.Table...)
-	buf = append(buf, `",`...)
-	buf = appendText(buf, key.ID())
-	buf = append(buf, ',')
-	buf = append(buf, mark...)
-	buf = append(buf, ',')
-	buf = append(buf, row...)
-	return append(buf, ']', '\n')
-}
-
-// appendText writes a key's id as JSON; most have nothing that needs an escape.
-func appendText(buf []byte, text string) []byte {
-	for i := range len(text) {
-		if c := text[i]; c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
-			escaped, err := json.Marshal(text)
-			if err != nil {
-				return append(buf, `""`...) // A string always encodes.
-			}
-			return append(buf, escaped...)
-		}
-	}
-	buf = append(buf, '"')
-	buf = append(buf, text...)
-	return append(buf, '"')
 }

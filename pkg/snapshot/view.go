@@ -2,9 +2,9 @@ package snapshot
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/sha256"
-	"encoding/json"
+	"slices"
+	"sort"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
@@ -12,90 +12,107 @@ import (
 	"github.com/robson/robson/pkg/projection"
 )
 
-// View is a snapshot that was verified. It gives rows by key and decodes no others. It is not for several goroutines at once.
+// View is a snapshot that was verified. It gives rows by key and decompresses no more than the blocks that they are in, of which
+// it keeps some. It is safe for concurrent use.
 type View struct {
 	meta  Meta
-	text  []byte
-	lines [][]byte
-	// own counts the rows of the scope.
-	own     int64
-	decoded map[projection.Key]projection.Row
+	index *index
+	own   int64
+	size  int64
+	// frames are the compressed blocks; of a snapshot that is not compressed, the blocks' texts.
+	frames [][]byte
+	packed bool
+	recent recent
 }
 
 // Open verifies a snapshot's stored bytes against what is expected of it. The error is *Unfit. Whether the log has the expected
-// chain hash at the position is for who has the log to ask: see Expected.
+// chain hash at the position is for who has the log to ask: see Expected. The view keeps the bytes, which must not be changed.
 func Open(stored []byte, expected Expected) (*View, error) {
 	if expected.RulesVersion != projection.RulesVersion {
 		return nil, unfit(ReasonRules, "it was folded by the rules of version %d, these are those of version %d", expected.RulesVersion, projection.RulesVersion)
 	}
-	text, err := decompressed(stored, expected.Length)
+	if expected.Length < 0 || expected.Length > TextMax {
+		return nil, unfit(ReasonLength, "a text of %d bytes cannot be", expected.Length)
+	}
+	v := &View{meta: expected.Meta, size: int64(len(stored)), packed: bytes.HasPrefix(stored, magic)}
+	last, err := v.cut(stored, expected)
 	if err != nil {
 		return nil, err
 	}
-	if int64(len(text)) != expected.Length {
-		return nil, unfit(ReasonLength, "its text has %d bytes, and had %d", len(text), expected.Length)
+	if hash := sha256.Sum256(last); hash != expected.Hash {
+		return nil, unfit(ReasonHash, "its last line hashes to %x, and hashed to %x", hash, expected.Hash)
 	}
-	if hash := sha256.Sum256(text); hash != expected.Hash {
-		return nil, unfit(ReasonHash, "its text hashes to %x, and hashed to %x", hash, expected.Hash)
-	}
-	v := &View{meta: expected.Meta, text: text, decoded: map[projection.Key]projection.Row{}}
-	if err := v.parse(expected); err != nil {
+	if err := v.read(last, expected); err != nil {
 		return nil, err
 	}
-	return v, nil
+	if v.packed {
+		return v, nil
+	}
+	return v, v.cutPlain(stored[:len(stored)-len(last)])
 }
 
-var magic = []byte{0x28, 0xb5, 0x2f, 0xfd} // How zstd begins; text begins with a bracket.
-
-// decompressed gives the text of stored bytes, which may be any bytes at all. No more than is expected is ever held, or than a
-// compressor looks behind: that much a reader must allow, or it refuses what is smaller.
-func decompressed(stored []byte, length int64) ([]byte, error) {
-	if length < 0 || length > TextMax {
-		return nil, unfit(ReasonLength, "a text of %d bytes cannot be", length)
-	}
-	if !bytes.HasPrefix(stored, magic) {
-		return stored, nil
-	}
-	reader, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(max(uint64(length), windowMax)), zstd.WithDecoderMaxWindow(windowMax))
-	if err != nil {
-		return nil, unfit(ReasonCompression, "%s", err)
-	}
-	defer reader.Close()
-	text, err := reader.DecodeAll(stored, make([]byte, 0, length))
-	if err != nil {
-		return nil, unfit(ReasonCompression, "%s", err)
-	}
-	return text, nil
-}
-
-// parse finds the lines, and holds the last one against what is expected. The hash has been found right, so that whatever does
-// not fit here was written so.
-func (v *View) parse(expected Expected) error {
-	v.lines = make([][]byte, 0, bytes.Count(v.text, []byte{'\n'}))
-	for rest := v.text; len(rest) > 0; {
-		end := bytes.IndexByte(rest, '\n')
-		if end < 0 {
-			return unfit(ReasonFormat, "its last line has no end")
+// cut finds the last line, and the frames of a compressed snapshot.
+func (v *View) cut(stored []byte, expected Expected) (last []byte, err error) {
+	if !v.packed {
+		if int64(len(stored)) != expected.Length {
+			return nil, unfit(ReasonLength, "its text has %d bytes, and had %d", len(stored), expected.Length)
 		}
-		v.lines = append(v.lines, rest[:end])
-		rest = rest[end+1:]
+		if !bytes.HasSuffix(stored, []byte("\n")) {
+			return nil, unfit(ReasonFormat, "its last line has no end")
+		}
+		return stored[bytes.LastIndexByte(stored[:len(stored)-1], '\n')+1:], nil
 	}
-	if len(v.lines) == 0 {
-		return unfit(ReasonFormat, "it is empty")
+	frames, err := framesOf(stored)
+	if err != nil {
+		return nil, err
 	}
-	last, well := parseTrailer(v.lines[len(v.lines)-1])
-	v.lines = v.lines[:len(v.lines)-1]
-	switch {
-	case !well:
+	v.frames, last = frames[:len(frames)-1], frames[len(frames)-1]
+	var header zstd.Header
+	if err := header.Decode(last); err != nil {
+		return nil, unfit(ReasonCompression, "%s", err)
+	}
+	if !header.HasFCS || header.FrameContentSize > uint64(expected.Length) {
+		return nil, unfit(ReasonLength, "its last line is longer than its text of %d bytes", expected.Length)
+	}
+	v.size += int64(header.FrameContentSize)
+	return unzipped(last, int64(header.FrameContentSize))
+}
+
+// read holds the last line against what is expected. Its hash has been found right, so that whatever does not fit here was written
+// so.
+func (v *View) read(last []byte, expected Expected) error {
+	x, well := parseIndex(last)
+	if !well {
 		return unfit(ReasonFormat, "its last line does not say what it is of")
-	case last.Format != formatVersion:
-		return unfit(ReasonFormat, "it is of format %d", last.Format)
-	case last.Own < 0 || last.Context < 0 || last.Own+last.Context != int64(len(v.lines)):
-		return unfit(ReasonFormat, "it has %d rows and says %d and %d", len(v.lines), last.Own, last.Context)
 	}
-	v.own = last.Own
-	if wanted := trailerOf(expected.Meta, last.Own, last.Context); last != wanted {
-		return unfit(ReasonMismatch, "it is of %s:%s of tenant %s at position %d by rules %d after %s", last.Scope, last.ScopeID, last.TenantID, last.AsOf, last.RulesVersion, last.ChainHash)
+	if x.Format != formatVersion {
+		return unfit(ReasonFormat, "it is of format %d", x.Format)
+	}
+	own, rows, length, ok := x.counts()
+	if !ok {
+		return unfit(ReasonFormat, "it has %d rows and says %d and %d", rows, own, x.Context)
+	}
+	if total := length + int64(len(last)); total != expected.Length {
+		return unfit(ReasonLength, "its text has %d bytes, and had %d", total, expected.Length)
+	}
+	if v.packed && len(v.frames) != len(x.Blocks) {
+		return unfit(ReasonFormat, "it has %d blocks and says %d", len(v.frames), len(x.Blocks))
+	}
+	if !x.isOf(expected.Meta) {
+		return unfit(ReasonMismatch, "it is of %s:%s of tenant %s at position %d by rules %d after %s", x.Scope, x.ScopeID, x.TenantID, x.AsOf, x.RulesVersion, x.ChainHash)
+	}
+	v.index, v.own = x, own
+	return nil
+}
+
+// cutPlain cuts text that is not compressed into its blocks, and verifies them at once: they are few.
+func (v *View) cutPlain(text []byte) error {
+	for i := range v.index.Blocks {
+		size := v.index.Blocks[i].Bytes // They add up to the length, as read found.
+		v.frames, text = append(v.frames, text[:size]), text[size:]
+		if _, err := v.block(i); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -103,149 +120,98 @@ func (v *View) parse(expected Expected) error {
 // Meta is what the snapshot is of.
 func (v *View) Meta() Meta { return v.meta }
 
-// Text is the whole snapshot as text, for who writes it into a file. It must not be changed.
-func (v *View) Text() []byte { return v.text }
-
 // Rows counts the rows: the scope's own, and those of its context.
-func (v *View) Rows() (own, context int64) { return v.own, int64(len(v.lines)) - v.own }
+func (v *View) Rows() (own, context int64) { return v.own, v.index.Context }
+
+// Size is about how many bytes of memory the view takes, once it has been looked into.
+func (v *View) Size() int64 { return v.size + recentMax*(blockSize+blockSize/8) }
+
+// Live gives the rows that are not over: see isLive.
+func (v *View) Live() ([]projection.Row, error) {
+	return v.rows(0, v.index.Live, func(Line) bool { return true })
+}
 
 // Get gives a row, of the scope or of its context; nil for any other. The error is *Unfit: a line was written so that it cannot
 // be read, or not in its place.
 func (v *View) Get(key projection.Key) (projection.Row, error) {
-	if row, known := v.decoded[key]; known {
-		return row, nil
+	name := nameOf(key)
+	if !v.index.Filter.mayHave(name) {
+		return nil, nil //nolint:nilnil // As projection.Base promises.
 	}
-	at, found, err := v.search(key)
-	if err != nil || !found {
-		return nil, err
+	for _, part := range [][2]int{{0, v.index.Live}, {v.index.Live, len(v.index.Blocks)}} {
+		row, err := v.find(part[0], part[1], name)
+		if row != nil || err != nil {
+			return row, err
+		}
 	}
-	_, row, err := v.decode(at)
+	return nil, nil //nolint:nilnil // As above.
+}
+
+// find gives a row of some blocks, whose keys ascend.
+func (v *View) find(from, to int, name keyName) (projection.Row, error) {
+	after := sort.Search(to-from, func(i int) bool { return v.index.Blocks[from+i].First.compare(name) > 0 })
+	if after == 0 {
+		return nil, nil //nolint:nilnil // As Get.
+	}
+	b, err := v.block(from + after - 1)
 	if err != nil {
 		return nil, err
 	}
-	v.decoded[key] = row
-	return row, nil
+	at, found, err := b.search(name)
+	if err != nil || !found {
+		return nil, err
+	}
+	_, row, err := v.decode(b, at)
+	return row, err
 }
 
-// search finds a key's line, looking at some twenty of a million.
-func (v *View) search(key projection.Key) (at int, found bool, err error) {
-	id, low, high := key.ID(), 0, len(v.lines)
-	for low < high {
-		middle := int(uint(low+high) >> 1)
-		line, err := v.line(middle)
-		if err != nil {
-			return 0, false, err
-		}
-		switch order := line.compare(key.Table, id); {
-		case order == 0:
-			return middle, true, nil
-		case order < 0:
-			low = middle + 1
-		default:
-			high = middle
-		}
+// compare orders names as keys are ordered.
+func (n keyName) compare(other keyName) int {
+	if c := strings.Compare(n[0], other[0]); c != 0 {
+		return c
 	}
-	return 0, false, nil
+	return strings.Compare(n[1], other[1])
 }
 
-// Line is a row that was not decoded.
-type Line struct {
-	// Table and ID are the row's key, as projection.Key has it.
-	Table, ID string
-	// Own says whether it is the scope's, or of its context.
-	Own bool
-	// JSON is the row as projection.RowJSON writes it. It must not be changed.
-	JSON []byte
-}
-
-// compare orders lines as keys are ordered.
-func (l Line) compare(table, id string) int {
-	return cmp.Or(strings.Compare(l.Table, table), strings.Compare(l.ID, id))
-}
-
-// line cuts a line into its parts.
-func (v *View) line(at int) (Line, error) {
-	l, ok := cutLine(v.lines[at])
-	if !ok {
-		return l, unfit(ReasonFormat, "row %d is not written as rows are", at+1)
-	}
-	return l, nil
-}
-
-// cutLine is the inverse of appendLine.
-func cutLine(line []byte) (l Line, ok bool) {
-	rest, ok := bytes.CutPrefix(line, []byte(`["`))
-	if !ok {
-		return l, false
-	}
-	table, rest, ok := bytes.Cut(rest, []byte(`",`))
-	if !ok {
-		return l, false
-	}
-	id, rest, ok := cutText(rest)
-	if !ok {
-		return l, false
-	}
-	l.Table, l.ID = string(table), id
-	row, own := bytes.CutPrefix(rest, []byte(","+markOwn+","))
-	if !own {
-		row, ok = bytes.CutPrefix(rest, []byte(","+markContext+","))
-	}
-	l.Own = own
-	if !ok {
-		return l, false
-	}
-	l.JSON, ok = bytes.CutSuffix(row, []byte("]"))
-	return l, ok
-}
-
-// cutText cuts a JSON string off the front.
-func cutText(data []byte) (text string, rest []byte, ok bool) {
-	if len(data) == 0 || data[0] != '"' {
-		return "", nil, false
-	}
-	escaped := false
-	for i := 1; i < len(data); i++ {
-		switch data[i] {
-		case '\\':
-			escaped = true
-			i++
-		case '"':
-			if !escaped {
-				return string(data[1:i]), data[i+1:], true
-			}
-			err := json.Unmarshal(data[:i+1], &text)
-			return text, data[i+1:], err == nil
-		}
-	}
-	return "", nil, false
-}
-
-// decode reads a row.
-func (v *View) decode(at int) (Line, projection.Row, error) {
-	line, err := v.line(at)
+// decode reads a row of a block.
+func (v *View) decode(b *block, at int) (Line, projection.Row, error) {
+	line, err := b.line(at)
 	if err != nil {
 		return line, nil, err
 	}
 	row, err := projection.ParseRow(line.Table, line.JSON)
 	if err != nil {
-		return line, nil, unfit(ReasonFormat, "row %d: %s", at+1, err)
+		return line, nil, unfit(ReasonFormat, "row %s/%s: %s", line.Table, line.ID, err)
 	}
 	if key := row.Key(); line.compare(key.Table, key.ID()) != 0 || row.Tenant() != v.meta.TenantID {
-		return line, nil, unfit(ReasonFormat, "row %d says that it is %s/%s and is %s of tenant %s", at+1, line.Table, line.ID, key, row.Tenant())
+		return line, nil, unfit(ReasonFormat, "row %s/%s is %s of tenant %s", line.Table, line.ID, key, row.Tenant())
 	}
 	return line, row, nil
 }
 
-// Lines gives every row in order, without decoding any, until each returns an error. The error is that one, or *Unfit.
+// Lines gives every row in the order in which they are written, without decoding any, until each returns an error. The error is
+// that one, or *Unfit. A line must not be kept.
 func (v *View) Lines(each func(Line) error) error {
-	for at := range v.lines {
-		line, err := v.line(at)
+	return v.every(0, len(v.index.Blocks), func(b *block, at int) error {
+		line, err := b.line(at)
 		if err != nil {
 			return err
 		}
-		if err := each(line); err != nil {
+		return each(line)
+	})
+}
+
+// every goes over the rows of some blocks.
+func (v *View) every(from, to int, each func(b *block, at int) error) error {
+	for i := from; i < to; i++ {
+		b, err := v.unpack(i)
+		if err != nil {
 			return err
+		}
+		for at := range b.lines {
+			if err := each(b, at); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -253,30 +219,29 @@ func (v *View) Lines(each func(Line) error) error {
 
 // All gives every row, those of the context too. It makes a View the base of a projection.ScopeFold.
 func (v *View) All() ([]projection.Row, error) {
-	rows := make([]projection.Row, len(v.lines))
-	for at := range v.lines {
-		_, row, err := v.decode(at)
-		if err != nil {
-			return nil, err
-		}
-		rows[at] = row
-	}
-	return rows, nil
+	return v.rows(0, len(v.index.Blocks), func(Line) bool { return true })
 }
 
 // Own gives the scope's rows, sorted by key.
 func (v *View) Own() ([]projection.Row, error) {
-	rows := make([]projection.Row, 0, v.own)
-	for at := range v.lines {
-		line, row, err := v.decode(at)
-		if err != nil {
-			return nil, err
-		}
-		if line.Own {
+	rows, err := v.rows(0, len(v.index.Blocks), func(l Line) bool { return l.Own })
+	slices.SortFunc(rows, func(a, b projection.Row) int { return a.Key().Compare(b.Key()) })
+	return rows, err
+}
+
+func (v *View) rows(from, to int, wanted func(Line) bool) ([]projection.Row, error) {
+	var rows []projection.Row
+	for i := from; i < to; i++ {
+		rows = slices.Grow(rows, int(v.index.Blocks[i].Rows))
+	}
+	err := v.every(from, to, func(b *block, at int) error {
+		line, row, err := v.decode(b, at)
+		if err == nil && wanted(line) {
 			rows = append(rows, row)
 		}
-	}
-	return rows, nil
+		return err
+	})
+	return rows, err
 }
 
 // Fold begins to fold a tail on the snapshot: events after its position.

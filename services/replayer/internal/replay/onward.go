@@ -24,7 +24,7 @@ func (r *Rebuilder) onward(ctx context.Context, w *work, f Frozen) (*Comparison,
 			return errNoSnapshot
 		}
 		base := o.View.Meta().AsOf
-		fold, err := projection.NewScopeFold(scope, o)
+		fold, err := projection.NewScopeFold(scope, o.View)
 		if err != nil {
 			return err
 		}

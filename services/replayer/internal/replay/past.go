@@ -37,6 +37,7 @@ type Past interface {
 	// Began finds the first event of a stream; NotFound.
 	Began(ctx context.Context, tenant uuid.UUID, stream event.StreamKey) (Beginning, error)
 	// WithSnapshot runs fn with the newest snapshot of a scope, at or before a position, that is fit; with nil where there is none.
+	// fn may run again with an older one: where it gives *snapshot.Unfit, for that is found out as blocks are wanted.
 	WithSnapshot(ctx context.Context, tenant uuid.UUID, scopes []projection.Scope, at int64, fn func(*Opened) error) error
 	// Events calls each with the events of a span of the tenant's log.
 	Events(ctx context.Context, tenant uuid.UUID, span Span, each func(*projection.Event) error) error
@@ -180,7 +181,8 @@ var errNoSnapshot = errors.New("no snapshot is fit")
 
 // onSnapshot folds the tail on a snapshot.
 func (h *Historian) onSnapshot(ctx context.Context, tenant uuid.UUID, q Question, began Beginning, o *Opened, a *Answer) error {
-	fold, err := projection.NewScopeFold(o.View.Meta().Scope, narrowed{o, q, began})
+	a.Events = 0 // Another snapshot may have been found unfit on the way.
+	fold, err := projection.NewScopeFold(o.View.Meta().Scope, o.narrowed(q, began))
 	if err != nil {
 		return err
 	}

@@ -119,15 +119,14 @@ func (s *Store) WithSnapshot(ctx context.Context, tenant uuid.UUID, scopes []pro
 	for _, c := range candidates {
 		o, err := s.opened(ctx, c)
 		var unfit *snapshot.Unfit
+		if err == nil {
+			err = fn(o)
+		}
 		if errors.As(err, &unfit) {
+			s.views.drop(c.id) // A block of it may have been found not to fit only when it was wanted.
 			continue
 		}
-		if err != nil {
-			return err
-		}
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		return fn(o.opened)
+		return err
 	}
 	return fn(nil)
 }
@@ -178,7 +177,7 @@ func (s *Store) candidates(ctx context.Context, tenant uuid.UUID, scopes []proje
 }
 
 // opened gives a verified snapshot, from memory if it is there.
-func (s *Store) opened(ctx context.Context, c candidate) (*openedView, error) {
+func (s *Store) opened(ctx context.Context, c candidate) (*replay.Opened, error) {
 	if o := s.views.get(c.id); o != nil {
 		return o, nil
 	}
@@ -197,21 +196,9 @@ func (s *Store) opened(ctx context.Context, c candidate) (*openedView, error) {
 	if err != nil {
 		return nil, err
 	}
-	opened, err := replay.NewOpened(c.id, view)
-	if err != nil {
-		return nil, fmt.Errorf("go over snapshot %s: %w", c.id, err)
-	}
-	o := &openedView{id: c.id, opened: opened, size: int64(len(view.Text()))}
-	s.views.put(o)
-	return o, nil
-}
-
-// openedView is a verified snapshot in memory. Views are used by one at a time.
-type openedView struct {
-	id     uuid.UUID
-	size   int64
-	mu     sync.Mutex
-	opened *replay.Opened
+	opened := &replay.Opened{ID: c.id, View: view}
+	s.views.put(opened)
+	return opened, nil
 }
 
 // views are snapshots in memory, the least recently used first to go.
@@ -220,7 +207,7 @@ type views struct {
 
 	mu    sync.Mutex
 	byID  map[uuid.UUID]*list.Element
-	order *list.List // of *openedView
+	order *list.List // of *replay.Opened
 	total int64
 }
 
@@ -228,7 +215,7 @@ func newViews(most int64) *views {
 	return &views{most: most, byID: map[uuid.UUID]*list.Element{}, order: list.New()}
 }
 
-func (v *views) get(id uuid.UUID) *openedView {
+func (v *views) get(id uuid.UUID) *replay.Opened {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	element := v.byID[id]
@@ -236,23 +223,35 @@ func (v *views) get(id uuid.UUID) *openedView {
 		return nil
 	}
 	v.order.MoveToFront(element)
-	o, _ := element.Value.(*openedView)
+	o, _ := element.Value.(*replay.Opened)
 	return o
 }
 
-// put keeps a snapshot, if it is not too large to leave others room.
-func (v *views) put(o *openedView) {
+// drop forgets a snapshot.
+func (v *views) drop(id uuid.UUID) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if _, known := v.byID[o.id]; known || o.size > v.most/2 {
+	if element := v.byID[id]; element != nil {
+		v.remove(element)
+	}
+}
+
+func (v *views) remove(element *list.Element) {
+	gone, _ := v.order.Remove(element).(*replay.Opened)
+	delete(v.byID, gone.ID)
+	v.total -= gone.View.Size()
+}
+
+// put keeps a snapshot, if it is not too large to leave others room.
+func (v *views) put(o *replay.Opened) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if _, known := v.byID[o.ID]; known || o.View.Size() > v.most/2 {
 		return
 	}
-	v.byID[o.id] = v.order.PushFront(o)
-	v.total += o.size
+	v.byID[o.ID] = v.order.PushFront(o)
+	v.total += o.View.Size()
 	for v.total > v.most {
-		last := v.order.Back()
-		gone, _ := v.order.Remove(last).(*openedView)
-		delete(v.byID, gone.id)
-		v.total -= gone.size
+		v.remove(v.order.Back())
 	}
 }

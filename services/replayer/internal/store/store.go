@@ -19,7 +19,7 @@ type Config struct {
 	CompareMax int
 	// SweepMax is how many rows of an old epoch are deleted in one transaction. Default 5 000.
 	SweepMax int
-	// SnapshotsMax is how many bytes of verified snapshots are kept in memory. Default 128 MiB.
+	// SnapshotsMax is how many bytes of verified snapshots are kept in memory. Default 96 MiB.
 	SnapshotsMax int64
 	// LockTimeout bounds the wait for a tenant's log when a rebuild is to be switched to. Default 2 s.
 	LockTimeout time.Duration
@@ -58,7 +58,7 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	if c.SnapshotsMax == 0 {
-		c.SnapshotsMax = 128 << 20
+		c.SnapshotsMax = 96 << 20
 	}
 	if c.SnapshotsMax < 0 {
 		return c, fmt.Errorf("replayer store: SnapshotsMax %d must not be below zero", c.SnapshotsMax)
