@@ -226,6 +226,10 @@ order by 1`, role)
 			require.Equal(t, []string{"check_partition_coverage", "create_event_log_partitions", "create_snapshot_partitions", "next_seq"}, mighty)
 			continue
 		}
+		if role == "robson_snapshotter" || role == "robson_replayer" {
+			require.Equal(t, []string{"robson_cluster"}, mighty)
+			continue
+		}
 		require.Empty(t, mighty, role)
 	}
 }

@@ -120,6 +120,52 @@ func (f *ScopeFold) Own() ([]Row, error) {
 	return f.scope.Cut(append(now, f.state.Rows()...)).Own, nil
 }
 
+// Changed gives the scope's own rows that the tail has written, as they are now, sorted by key. Whether a row is the scope's may hang
+// on others that it names, which are looked up.
+func (f *ScopeFold) Changed() ([]Row, error) {
+	changed := f.state.Rows()
+	seen := make(map[Key]bool, len(changed))
+	for _, row := range changed {
+		seen[row.Key()] = true
+	}
+	all := changed[:len(changed):len(changed)]
+	for i := 0; i < len(all); i++ { // What is looked up names others itself.
+		for _, key := range f.named(all[i]) {
+			if seen[key] {
+				continue
+			}
+			seen[key] = true
+			row, err := f.state.Get(key)
+			if err != nil {
+				return nil, err
+			}
+			if row != nil {
+				all = append(all, row)
+			}
+		}
+	}
+	own := f.scope.Cut(all).Own
+	return slices.DeleteFunc(own, func(row Row) bool {
+		_, is := f.state.changed[row.Key()]
+		return !is
+	}), nil
+}
+
+// named are the rows that a row's belonging to a scope may hang on.
+func (f *ScopeFold) named(row Row) []Key {
+	t := tablesByName[row.Key().Table]
+	var keys []Key
+	for column, keyOf := range map[string]func(uuid.UUID) Key{"position_id": PositionKey, "order_id": OrderKey, "strategy_id": StrategyKey} {
+		if !slices.ContainsFunc(t.Columns, func(c Column) bool { return c.Name == column }) {
+			continue
+		}
+		if id, there := t.id(row, column); there {
+			keys = append(keys, keyOf(id))
+		}
+	}
+	return keys
+}
+
 // names is what an event names.
 type names struct {
 	ids   []uuid.UUID

@@ -39,6 +39,38 @@ func queueClauses(queue *pgx.Batch, t *projection.Table, tenant uuid.UUID, scope
 	}
 }
 
+// writtenSince says whether a row version is of the transaction $3 or one after it, by the 32 bits that it has of the number.
+const writtenSince = "(((xmin::text::bigint - $3::bigint) % 4294967296 + 4294967296) % 4294967296 < 2147483648)"
+
+// QueueSince reads of a scope's own rows those that a transaction has written which may have ended after horizon, a pg_snapshot_xmin,
+// and counts the others by table: older gets a count for each table that the scope has rows of. The horizon must be less than 2^31
+// transactions ago. The system column xmin is the number of the transaction that wrote a row version, in 32 bits.
+func QueueSince(queue *pgx.Batch, tenant uuid.UUID, scope projection.Scope, horizon int64, into *[]projection.Row, older map[string]int64) {
+	for _, t := range projection.Tables() {
+		clauses, _ := scope.Own(t.Name)
+		if len(clauses) == 0 {
+			continue
+		}
+		conditions := make([]string, len(clauses))
+		for i := range clauses {
+			conditions[i] = "(" + condition(&clauses[i]) + ")"
+		}
+		query := func(columns, written string) string {
+			return fmt.Sprintf("-- name: %s\nselect %s\nfrom %s\nwhere tenant_id = $1 and epoch = %s\n  and (%s)\n  and %s",
+				QueryName(t.Name, "Since"), columns, t.Name, LiveEpoch, strings.Join(conditions, " or "), written)
+		}
+		queue.Queue(query(strings.Join(t.ColumnNames(), ", "), writtenSince), tenant, scope.ID, horizon).Query(func(rows pgx.Rows) error {
+			return Collect(t, rows, func(row projection.Row) { *into = append(*into, row) })
+		})
+		queue.Queue(query("count(*)", "not "+writtenSince), tenant, scope.ID, horizon).QueryRow(func(row pgx.Row) error {
+			var count int64
+			err := row.Scan(&count)
+			older[t.Name] = count
+			return err //nolint:wrapcheck // The batch adds the context.
+		})
+	}
+}
+
 // condition is a clause in SQL; $1 is the tenant, $2 the scope's id. The ids of other rows are an array that is made once, so that
 // they are looked up by an index.
 func condition(c *projection.Clause) string {

@@ -123,6 +123,19 @@ func (v *View) Meta() Meta { return v.meta }
 // Rows counts the rows: the scope's own, and those of its context.
 func (v *View) Rows() (own, context int64) { return v.own, v.index.Context }
 
+// OwnOf counts the scope's rows of a table.
+func (v *View) OwnOf(table string) int64 { return v.index.Own[table] }
+
+// Owns says whether a row is the scope's. The error is *Unfit.
+func (v *View) Owns(key projection.Key) (bool, error) {
+	b, at, err := v.locate(nameOf(key))
+	if err != nil || b == nil {
+		return false, err
+	}
+	line, err := b.line(at)
+	return line.Own, err
+}
+
 // Size is about how many bytes of memory the view takes, once it has been looked into.
 func (v *View) Size() int64 { return v.size + recentMax*(blockSize+blockSize/8) }
 
@@ -134,35 +147,38 @@ func (v *View) Live() ([]projection.Row, error) {
 // Get gives a row, of the scope or of its context; nil for any other. The error is *Unfit: a line was written so that it cannot
 // be read, or not in its place.
 func (v *View) Get(key projection.Key) (projection.Row, error) {
-	name := nameOf(key)
-	if !v.index.Filter.mayHave(name) {
-		return nil, nil //nolint:nilnil // As projection.Base promises.
-	}
-	for _, part := range [][2]int{{0, v.index.Live}, {v.index.Live, len(v.index.Blocks)}} {
-		row, err := v.find(part[0], part[1], name)
-		if row != nil || err != nil {
-			return row, err
-		}
-	}
-	return nil, nil //nolint:nilnil // As above.
-}
-
-// find gives a row of some blocks, whose keys ascend.
-func (v *View) find(from, to int, name keyName) (projection.Row, error) {
-	after := sort.Search(to-from, func(i int) bool { return v.index.Blocks[from+i].First.compare(name) > 0 })
-	if after == 0 {
-		return nil, nil //nolint:nilnil // As Get.
-	}
-	b, err := v.block(from + after - 1)
-	if err != nil {
-		return nil, err
-	}
-	at, found, err := b.search(name)
-	if err != nil || !found {
+	b, at, err := v.locate(nameOf(key))
+	if err != nil || b == nil {
 		return nil, err
 	}
 	_, row, err := v.decode(b, at)
 	return row, err
+}
+
+// locate finds a row's block and its place there; nil where there is none such.
+func (v *View) locate(name keyName) (*block, int, error) {
+	if !v.index.Filter.mayHave(name) {
+		return nil, 0, nil
+	}
+	for _, part := range [][2]int{{0, v.index.Live}, {v.index.Live, len(v.index.Blocks)}} {
+		from, to := part[0], part[1]
+		after := sort.Search(to-from, func(i int) bool { return v.index.Blocks[from+i].First.compare(name) > 0 })
+		if after == 0 {
+			continue
+		}
+		b, err := v.block(from + after - 1)
+		if err != nil {
+			return nil, 0, err
+		}
+		at, found, err := b.search(name)
+		if err != nil {
+			return nil, 0, err
+		}
+		if found {
+			return b, at, nil
+		}
+	}
+	return nil, 0, nil
 }
 
 // compare orders names as keys are ordered.

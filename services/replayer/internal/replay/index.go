@@ -13,6 +13,8 @@ import (
 type Opened struct {
 	ID   uuid.UUID
 	View *snapshot.View
+	// Horizon tells which rows have not been written since.
+	Horizon Horizon
 }
 
 // narrowed is a snapshot of which only some rows are given as a whole: those that are wanted, and no others are decoded. It is

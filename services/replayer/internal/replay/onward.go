@@ -39,12 +39,16 @@ func (r *Rebuilder) onward(ctx context.Context, w *work, f Frozen) (*Comparison,
 		if err != nil {
 			return err
 		}
+		w.result.Snapshot, w.result.FromPosition = o.ID, base
+		c = &Comparison{Head: head, Events: events, Tables: map[string]TableReport{}, Position: head.Position}
+		done, err := c.recent(ctx, f, o, fold, r.cfg.DifferencesMax)
+		if done || err != nil {
+			return err
+		}
 		rows, err := fold.Own()
 		if err != nil {
 			return err
 		}
-		w.result.Snapshot, w.result.FromPosition = o.ID, base
-		c = &Comparison{Head: head, Events: events, Tables: map[string]TableReport{}, Position: head.Position}
 		return c.scoped(ctx, f, scope, rows, r.cfg.DifferencesMax)
 	})
 	switch {
@@ -56,6 +60,78 @@ func (r *Rebuilder) onward(ctx context.Context, w *work, f Frozen) (*Comparison,
 		return nil, false, nil
 	}
 	return c, err == nil, err
+}
+
+// recent compares only what may differ: the rows that the tail has written, and the live ones that were written since the snapshot's
+// horizon. The others are those of the snapshot, as long as there are as many. False: that cannot be told, and all are to be
+// compared.
+func (c *Comparison) recent(ctx context.Context, f Frozen, o *Opened, fold *projection.ScopeFold, most int) (bool, error) {
+	scope := o.View.Meta().Scope
+	live, known, err := f.Since(ctx, scope, o.Horizon)
+	if err != nil || !known {
+		return false, err
+	}
+	should, is := map[projection.Key]projection.Row{}, map[projection.Key]projection.Row{}
+	changed, err := fold.Changed()
+	if err != nil {
+		return false, err
+	}
+	rows := map[string]int64{}   // What there should be.
+	remain := map[string]int64{} // What should not have been written since.
+	for table := range live.Older {
+		rows[table], remain[table] = o.View.OwnOf(table), o.View.OwnOf(table)
+	}
+	for _, row := range changed {
+		key := row.Key()
+		should[key] = row
+		owned, err := o.View.Owns(key)
+		if err != nil {
+			return false, err
+		}
+		if !owned {
+			rows[key.Table]++
+		}
+	}
+	for _, row := range live.Rows {
+		key := row.Key()
+		is[key] = row
+		owned, err := o.View.Owns(key)
+		if err != nil {
+			return false, err
+		}
+		if !owned {
+			continue
+		}
+		remain[key.Table]--
+		if should[key] == nil {
+			if should[key], err = o.View.Get(key); err != nil {
+				return false, err
+			}
+		}
+	}
+	for table, count := range live.Older {
+		if count != remain[table] {
+			return false, nil // Some are lost, or were never in the snapshot.
+		}
+	}
+	var missing []projection.Key
+	for key := range should {
+		if is[key] == nil {
+			missing = append(missing, key)
+		}
+	}
+	found, err := f.Load(ctx, missing) // Written by the tail, and not by the live fold.
+	if err != nil {
+		return false, err
+	}
+	maps.Copy(is, found)
+	for table, count := range rows {
+		if count > 0 {
+			c.Tables[table] = TableReport{Rows: count}
+		}
+	}
+	c.compare(should, is, most)
+	return true, nil
 }
 
 // scoped compares the rows of a scope, as they should be, with the live ones.
@@ -75,6 +151,12 @@ func (c *Comparison) scoped(ctx context.Context, f Frozen, scope projection.Scop
 	for _, row := range is {
 		found[row.Key()] = row
 	}
+	c.compare(expected, found, most)
+	return nil
+}
+
+// compare notes the rows that are not as they should be.
+func (c *Comparison) compare(expected, found map[projection.Key]projection.Row, most int) {
 	keys := slices.SortedFunc(maps.Keys(expected), projection.Key.Compare)
 	for key := range found {
 		if expected[key] == nil {
@@ -87,9 +169,8 @@ func (c *Comparison) scoped(ctx context.Context, f Frozen, scope projection.Scop
 		}
 		if len(c.Differences) == most {
 			c.Broken = true
-			return nil
+			return
 		}
 		c.add(differenceOf(key, expected[key], found[key]))
 	}
-	return nil
 }

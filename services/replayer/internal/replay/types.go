@@ -30,6 +30,18 @@ type Span struct {
 	Account uuid.UUID
 }
 
+// Horizon says which row versions a snapshot has for certain: those of transactions before XID, in the database cluster that counts
+// them so. The zero value is unknown.
+type Horizon struct{ XID, Cluster int64 }
+
+// Recent are the rows of a scope, of which some were not written for long.
+type Recent struct {
+	// Rows may have been written since.
+	Rows []projection.Row
+	// Older counts the others by table.
+	Older map[string]int64
+}
+
 // Frozen is a tenant's log and live rows as they were at one moment.
 type Frozen interface {
 	// Home takes rows that are equal to the live ones, and gives live ones.
@@ -40,6 +52,9 @@ type Frozen interface {
 	Events(ctx context.Context, span Span, each func(*projection.Event) error) error
 	// Scope gives the live rows that belong to a scope.
 	Scope(ctx context.Context, scope projection.Scope) ([]projection.Row, error)
+	// Since gives the live rows of a scope that may have been written since a horizon, and how many each table has besides, which
+	// were not. False: nothing can be told by that horizon.
+	Since(ctx context.Context, scope projection.Scope, horizon Horizon) (Recent, bool, error)
 	// Counts says how many live rows each table has.
 	Counts(ctx context.Context) (map[string]int64, error)
 	// Keys calls each with the key of every live row of a table.

@@ -278,6 +278,31 @@ func (r *rows) Scope(ctx context.Context, scope projection.Scope) ([]projection.
 	return cut.Own, nil
 }
 
+// xidsMax is how many transactions ago a horizon may be. A row carries 32 bits of its transaction's number: of one that is less than
+// half of them ago it shows whether it was before another or after.
+const xidsMax = 1<<31 - 1<<24
+
+// Since implements replay.Frozen.
+func (r *rows) Since(ctx context.Context, scope projection.Scope, horizon replay.Horizon) (replay.Recent, bool, error) {
+	var now, cluster int64
+	failed := func(err error) error {
+		return fmt.Errorf("read the rows of %s since transaction %d: %w", scope, horizon.XID, err)
+	}
+	if err := r.tx.QueryRow(ctx, clusterGet).Scan(&now, &cluster); err != nil {
+		return replay.Recent{}, false, failed(err)
+	}
+	if horizon.Cluster == 0 || horizon.Cluster != cluster || horizon.XID > now || now-horizon.XID > xidsMax {
+		return replay.Recent{}, false, nil
+	}
+	recent := replay.Recent{Older: map[string]int64{}}
+	batch := &pgx.Batch{}
+	rowsql.QueueSince(batch, r.tenant, scope, horizon.XID, &recent.Rows, recent.Older)
+	if err := r.tx.SendBatch(ctx, batch).Close(); err != nil {
+		return replay.Recent{}, false, failed(err)
+	}
+	return recent, true, nil
+}
+
 // Counts implements replay.Frozen.
 func (r *rows) Counts(ctx context.Context) (map[string]int64, error) {
 	counts := map[string]int64{}

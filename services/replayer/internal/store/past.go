@@ -108,6 +108,7 @@ type candidate struct {
 	scope    projection.Scope
 	expected snapshot.Expected
 	created  time.Time
+	horizon  replay.Horizon
 }
 
 // WithSnapshot implements replay.Past. A snapshot that does not fit is passed over: the snapshotter finds it and makes it anew.
@@ -145,7 +146,7 @@ func (s *Store) candidates(ctx context.Context, tenant uuid.UUID, scopes []proje
 					c := candidate{scope: scope}
 					c.expected.TenantID, c.expected.Scope, c.expected.RulesVersion = tenant, scope, projection.RulesVersion
 					var chain, hash, logHash []byte
-					if err := rows.Scan(&c.id, &c.created, &c.expected.AsOf, &chain, &hash, &c.expected.Length, &logHash); err != nil {
+					if err := rows.Scan(&c.id, &c.created, &c.expected.AsOf, &chain, &hash, &c.expected.Length, &c.horizon.XID, &c.horizon.Cluster, &logHash); err != nil {
 						return err //nolint:wrapcheck // The snapshot adds the context.
 					}
 					if !bytes.Equal(chain, logHash) {
@@ -196,7 +197,7 @@ func (s *Store) opened(ctx context.Context, c candidate) (*replay.Opened, error)
 	if err != nil {
 		return nil, err
 	}
-	opened := &replay.Opened{ID: c.id, View: view}
+	opened := &replay.Opened{ID: c.id, View: view, Horizon: c.horizon}
 	s.views.put(opened)
 	return opened, nil
 }

@@ -117,12 +117,16 @@ select position, account_id, position_id from event_log where tenant_id = $1 and
 
 	// The hash of the event that a snapshot stands on comes with it; null where the log has none there.
 	snapshotsNewest = `-- name: SnapshotsNewest
-select s.snapshot_id, s.created_at, s.as_of_position, s.chain_hash, s.hash, s.text_bytes, e.hash
+select s.snapshot_id, s.created_at, s.as_of_position, s.chain_hash, s.hash, s.text_bytes, coalesce(s.horizon, 0), coalesce(s.cluster, 0), e.hash
 from snapshots as s
 left join lateral (select hash from event_log where tenant_id = $1 and position = s.as_of_position limit 1) as e on true
 where s.tenant_id = $1 and s.scope = $2 and s.scope_id = $3 and s.as_of_position <= $4 and s.rules_version = $5 and s.unfit is null
 order by s.as_of_position desc
 limit $6`
+
+	// Where this transaction is in the count of transactions, and whose count it is.
+	clusterGet = `-- name: ClusterGet
+select pg_snapshot_xmax(pg_current_snapshot())::text::bigint, coalesce(robson_cluster(), 0)`
 
 	snapshotState = `-- name: SnapshotState
 select state from snapshots where tenant_id = $1 and snapshot_id = $2 and created_at = $3`

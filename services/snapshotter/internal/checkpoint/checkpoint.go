@@ -74,11 +74,16 @@ type Snapshot struct {
 	StreamCount int32
 	// Streams are all streams of the scope, or none where they are more than StreamsMax.
 	Streams    []StreamSeq
+	Horizon    Horizon
 	ToldAt     *time.Time
 	VerifiedAt *time.Time
 	// Unfit says why it is not used; empty: it is.
 	Unfit snapshot.Reason
 }
+
+// Horizon says which row versions a state has for certain: those of transactions before XID, in the database cluster that counts
+// them so. The zero value is unknown. Who folds on from a snapshot need not compare rows that nobody has written since.
+type Horizon struct{ XID, Cluster int64 }
 
 // namespaceSnapshot is the UUIDv5 namespace of the ids of snapshots.
 var namespaceSnapshot = uuid.MustParse("5c1f6a8e-52f1-5d1c-9c1d-0d7d1e6f5a11")
@@ -101,6 +106,7 @@ type State struct {
 	EventCount   int64
 	StreamCount  int32
 	Streams      []StreamSeq
+	Horizon      Horizon
 }
 
 // Due is a snapshot that is to be made, and was claimed for it.

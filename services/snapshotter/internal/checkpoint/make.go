@@ -79,6 +79,7 @@ func (m *Maker) Make(ctx context.Context, tenant uuid.UUID, scope projection.Sco
 	}
 	about := Snapshot{
 		ID: IDOf(meta), AsOfTime: state.IngestedAt, Trigger: trigger, EventCount: state.EventCount, StreamCount: state.StreamCount, Streams: state.Streams,
+		Horizon: state.Horizon,
 	}
 	saved, err := m.shelf.Save(ctx, sealed, about)
 	if err != nil {

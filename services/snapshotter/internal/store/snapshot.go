@@ -28,7 +28,7 @@ func (c *scanned) targets() []any {
 	s := &c.s
 	return []any{
 		&s.ID, &c.kind, &s.Scope.ID, &s.AsOf, &s.AsOfTime, &s.CreatedAt, &c.trigger, &s.EventCount, &s.RulesVersion, &c.chain, &c.hash,
-		&s.Own, &s.Context, &s.Length, &s.StoredBytes, &s.StreamCount, &s.Streams, &s.ToldAt, &s.VerifiedAt, &c.unfit,
+		&s.Own, &s.Context, &s.Length, &s.StoredBytes, &s.StreamCount, &s.Streams, &s.Horizon.XID, &s.Horizon.Cluster, &s.ToldAt, &s.VerifiedAt, &c.unfit,
 	}
 }
 
@@ -66,7 +66,7 @@ func (s *Store) Save(ctx context.Context, made *snapshot.Sealed, about checkpoin
 			"tenant_id": tenant, "snapshot_id": about.ID, "scope": string(scope.Kind), "scope_id": scope.ID, "as_of_position": made.AsOf,
 			"as_of_time": about.AsOfTime, "trigger": string(about.Trigger), "event_count": about.EventCount, "rules_version": made.RulesVersion,
 			"chain_hash": made.ChainHash[:], "hash": made.Hash[:], "row_count": made.Own, "context_count": made.Context, "text_bytes": made.Length,
-			"stream_count": about.StreamCount, "stream_seqs": about.Streams, "state": made.Stored,
+			"stream_count": about.StreamCount, "stream_seqs": about.Streams, "horizon": about.Horizon.XID, "cluster": about.Horizon.Cluster, "state": made.Stored,
 		})
 		batch.Queue(dueDone, tenant, string(scope.Kind), scope.ID, made.AsOf)
 		batch.Queue(dueRelease, tenant, string(scope.Kind), scope.ID)

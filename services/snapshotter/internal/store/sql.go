@@ -2,7 +2,8 @@ package store
 
 // columns are those of a snapshot beside its state, in the order in which they are scanned.
 const columns = `s.snapshot_id, s.scope, s.scope_id, s.as_of_position, s.as_of_time, s.created_at, s.trigger, s.event_count, s.rules_version, s.chain_hash, s.hash,
-  s.row_count, s.context_count, s.text_bytes, octet_length(s.state), s.stream_count, s.stream_seqs, s.told_at, s.verified_at, s.unfit`
+  s.row_count, s.context_count, s.text_bytes, octet_length(s.state), s.stream_count, s.stream_seqs,
+  coalesce(s.horizon, 0), coalesce(s.cluster, 0), s.told_at, s.verified_at, s.unfit`
 
 const (
 	tenantsChoose = `-- name: TenantsChoose
@@ -13,6 +14,10 @@ select tenant_id from tenant_log where tenant_id > $1 order by tenant_id limit $
 
 	headGet = `-- name: HeadGet
 select last_position, last_hash, last_ingested_at, rules_version, counted_position from tenant_log where tenant_id = $1`
+
+	// The oldest transaction that has not ended as this one sees it, and whose count it is.
+	horizonGet = `-- name: HorizonGet
+select pg_snapshot_xmin(pg_current_snapshot())::text::bigint, coalesce(robson_cluster(), 0)`
 
 	progressGet = `-- name: ProgressGet
 select events from snapshot_progress where tenant_id = $1 and scope = $2 and scope_id = $3`
@@ -38,9 +43,9 @@ delete from snapshots where tenant_id = $1 and snapshot_id = $2 and (unfit is no
 
 	snapshotInsert = `-- name: SnapshotInsert
 insert into snapshots (tenant_id, snapshot_id, scope, scope_id, as_of_position, as_of_time, created_at, trigger, event_count, rules_version, chain_hash, hash,
-  row_count, context_count, text_bytes, stream_count, stream_seqs, state)
+  row_count, context_count, text_bytes, stream_count, stream_seqs, horizon, cluster, state)
 select @tenant_id, @snapshot_id, @scope, @scope_id, @as_of_position, @as_of_time, clock_timestamp(), @trigger, @event_count, @rules_version, @chain_hash, @hash,
-  @row_count, @context_count, @text_bytes, @stream_count, @stream_seqs, @state
+  @row_count, @context_count, @text_bytes, @stream_count, @stream_seqs, nullif(@horizon::bigint, 0), nullif(@cluster::bigint, 0), @state
 where not exists (select from snapshots where tenant_id = @tenant_id and snapshot_id = @snapshot_id)`
 
 	dueDone = `-- name: DueDone

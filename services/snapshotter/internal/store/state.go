@@ -50,6 +50,7 @@ func (r *stateReader) read(ctx context.Context, tx pgx.Tx) error {
 	batch.Queue(headGet, r.tenant).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&r.state.Position, &hash, &r.state.IngestedAt, &r.state.RulesVersion, &r.counted)
 	})
+	batch.Queue(horizonGet).QueryRow(func(row pgx.Row) error { return row.Scan(&r.state.Horizon.XID, &r.state.Horizon.Cluster) })
 	batch.Queue(progressGet, r.tenant, string(r.scope.Kind), r.scope.ID).QueryRow(func(row pgx.Row) error {
 		if err := row.Scan(&r.state.EventCount); !errors.Is(err, pgx.ErrNoRows) {
 			return err //nolint:wrapcheck // The read adds the context.

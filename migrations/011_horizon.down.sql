@@ -1,0 +1,4 @@
+DROP FUNCTION robson_cluster();
+ALTER TABLE snapshots
+    DROP COLUMN cluster,
+    DROP COLUMN horizon;
