@@ -28,6 +28,9 @@ type Comparison struct {
 	Broken bool
 	// Position is up to where it has compared.
 	Position int64
+	// narrow says that only the rows of compared, live ones, were looked at.
+	narrow   bool
+	compared []projection.Row
 }
 
 // Count is how many rows differ.

@@ -62,12 +62,16 @@ func (r *Rebuilder) onward(ctx context.Context, w *work, f Frozen) (*Comparison,
 	return c, err == nil, err
 }
 
+// recentMax is how many rows that were written since are looked up in a snapshot one by one. Where there are more, a rebuild has
+// written them all anew, say, going through the whole snapshot is quicker.
+const recentMax = 10_000
+
 // recent compares only what may differ: the rows that the tail has written, and the live ones that were written since the snapshot's
 // horizon. The others are those of the snapshot, as long as there are as many. False: that cannot be told, and all are to be
 // compared.
 func (c *Comparison) recent(ctx context.Context, f Frozen, o *Opened, fold *projection.ScopeFold, most int) (bool, error) {
 	scope := o.View.Meta().Scope
-	live, known, err := f.Since(ctx, scope, o.Horizon)
+	live, known, err := f.Since(ctx, scope, o.Horizon, recentMax)
 	if err != nil || !known {
 		return false, err
 	}
@@ -130,6 +134,7 @@ func (c *Comparison) recent(ctx context.Context, f Frozen, o *Opened, fold *proj
 			c.Tables[table] = TableReport{Rows: count}
 		}
 	}
+	c.narrow, c.compared = true, slices.Collect(maps.Values(is))
 	c.compare(should, is, most)
 	return true, nil
 }

@@ -40,7 +40,7 @@ func (b *bundle) since(t *testing.T, change func(*replay.Horizon)) (recent repla
 				change(&horizon)
 			}
 			var err error
-			recent, known, err = f.Since(ctx, scope, horizon)
+			recent, known, err = f.Since(ctx, scope, horizon, 1000)
 			return err
 		})
 	})
@@ -103,6 +103,14 @@ func TestSince(t *testing.T) {
 	require.True(t, known)
 	require.Len(t, after.Rows, len(before.Rows)+1)
 	require.Equal(t, before.Older[projection.TableFills]-1, after.Older[projection.TableFills])
+	require.NoError(t, b.store.Frozen(t.Context(), b.Tenant, func(ctx context.Context, f replay.Frozen) error {
+		scope := projection.Scope{Kind: projection.ScopeAccount, ID: projectiontest.Spot}
+		return b.store.WithSnapshot(ctx, b.Tenant, []projection.Scope{scope}, f.Head().Position, func(o *replay.Opened) error {
+			_, known, err := f.Since(ctx, scope, o.Horizon, len(after.Rows)-1)
+			require.False(t, known, "more than are wanted")
+			return err
+		})
+	}))
 	for name, change := range map[string]func(*replay.Horizon){
 		"another cluster":     func(h *replay.Horizon) { h.Cluster++ },
 		"no cluster":          func(h *replay.Horizon) { h.Cluster = 0 },

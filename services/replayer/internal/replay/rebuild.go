@@ -334,7 +334,7 @@ func (r *Rebuilder) compare(ctx context.Context, w *work, f Frozen) error {
 		return err
 	}
 	w.found(c, within)
-	if err := r.sums(ctx, w, f, within); err != nil {
+	if err := r.sums(ctx, w, f, c, within); err != nil {
 		return err
 	}
 	if !writes {
@@ -389,9 +389,16 @@ func (w *work) found(c *Comparison, within []Difference) {
 	}
 }
 
-// sums makes the checksums of the live rows and of the fold's, both at the position of the comparison.
-func (r *Rebuilder) sums(ctx context.Context, w *work, f Frozen, within []Difference) error {
-	before, err := f.Digest(ctx)
+// sums makes the checksums of the live rows and of the fold's, both at the position of the comparison: of all rows, or of those that
+// were compared where the others were known to be as they were.
+func (r *Rebuilder) sums(ctx context.Context, w *work, f Frozen, c *Comparison, within []Difference) error {
+	var before Digest
+	var err error
+	if c.narrow {
+		before, err = f.DigestOf(ctx, c.compared)
+	} else {
+		before, err = f.Digest(ctx)
+	}
 	if err != nil {
 		return err
 	}

@@ -124,7 +124,8 @@ type Result struct {
 	AtLeast bool  `json:"at_least,omitempty"`
 	// Tables tells it by table.
 	Tables map[string]TableReport `json:"tables,omitempty"`
-	// ChecksumBefore and ChecksumAfter sum up the live rows and those of the fold, at one position.
+	// ChecksumBefore and ChecksumAfter sum up the live rows and those of the fold, at one position: all of the tenant, or those that
+	// were compared where a run went on from a snapshot.
 	ChecksumBefore string `json:"checksum_before"`
 	ChecksumAfter  string `json:"checksum_after"`
 	// Identical says whether nothing had to be changed.

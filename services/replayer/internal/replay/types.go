@@ -53,8 +53,8 @@ type Frozen interface {
 	// Scope gives the live rows that belong to a scope.
 	Scope(ctx context.Context, scope projection.Scope) ([]projection.Row, error)
 	// Since gives the live rows of a scope that may have been written since a horizon, and how many each table has besides, which
-	// were not. False: nothing can be told by that horizon.
-	Since(ctx context.Context, scope projection.Scope, horizon Horizon) (Recent, bool, error)
+	// were not. False: nothing can be told by that horizon, or there are more than most.
+	Since(ctx context.Context, scope projection.Scope, horizon Horizon, most int) (Recent, bool, error)
 	// Counts says how many live rows each table has.
 	Counts(ctx context.Context) (map[string]int64, error)
 	// Keys calls each with the key of every live row of a table.

@@ -283,7 +283,7 @@ func (r *rows) Scope(ctx context.Context, scope projection.Scope) ([]projection.
 const xidsMax = 1<<31 - 1<<24
 
 // Since implements replay.Frozen.
-func (r *rows) Since(ctx context.Context, scope projection.Scope, horizon replay.Horizon) (replay.Recent, bool, error) {
+func (r *rows) Since(ctx context.Context, scope projection.Scope, horizon replay.Horizon, most int) (replay.Recent, bool, error) {
 	var now, cluster int64
 	failed := func(err error) error {
 		return fmt.Errorf("read the rows of %s since transaction %d: %w", scope, horizon.XID, err)
@@ -294,9 +294,17 @@ func (r *rows) Since(ctx context.Context, scope projection.Scope, horizon replay
 	if horizon.Cluster == 0 || horizon.Cluster != cluster || horizon.XID > now || now-horizon.XID > xidsMax {
 		return replay.Recent{}, false, nil
 	}
-	recent := replay.Recent{Older: map[string]int64{}}
+	recent, written := replay.Recent{Older: map[string]int64{}}, int64(0)
 	batch := &pgx.Batch{}
-	rowsql.QueueSince(batch, r.tenant, scope, horizon.XID, &recent.Rows, recent.Older)
+	rowsql.QueueCountBefore(batch, r.tenant, scope, horizon.XID, recent.Older, &written)
+	if err := r.tx.SendBatch(ctx, batch).Close(); err != nil {
+		return replay.Recent{}, false, failed(err)
+	}
+	if written > int64(most) {
+		return replay.Recent{}, false, nil
+	}
+	batch = &pgx.Batch{}
+	rowsql.QueueSince(batch, r.tenant, scope, horizon.XID, &recent.Rows)
 	if err := r.tx.SendBatch(ctx, batch).Close(); err != nil {
 		return replay.Recent{}, false, failed(err)
 	}

@@ -1642,7 +1642,8 @@ type RunResult struct {
 	// So many rows were changed, added or taken away.
 	RowsChanged int64          `protobuf:"varint,12,opt,name=rows_changed,json=rowsChanged,proto3" json:"rows_changed,omitempty"`
 	Tables      []*TableResult `protobuf:"bytes,13,rep,name=tables,proto3" json:"tables,omitempty"`
-	// SHA-256 over the sums of the rows as they were and as they should be, in hex digits.
+	// SHA-256 over the sums of the rows as they were and as they should be, in hex digits: of all rows of the tenant, or of those that
+	// were compared where the run went on from a snapshot.
 	ChecksumBefore string `protobuf:"bytes,14,opt,name=checksum_before,json=checksumBefore,proto3" json:"checksum_before,omitempty"`
 	ChecksumAfter  string `protobuf:"bytes,15,opt,name=checksum_after,json=checksumAfter,proto3" json:"checksum_after,omitempty"`
 	// Goes up with each rebuild that changes something.
