@@ -12,8 +12,9 @@ import (
 
 // Home keeps rows that a Machine has not touched for a while.
 type Home interface {
-	// Settle takes rows over. Those it gives back must stay in memory. It runs beside Load, and never twice at once.
-	Settle(ctx context.Context, rows []projection.Row) (kept []projection.Row, err error)
+	// Settle takes rows over, of which fresh are certain not to be there. Those it gives back must stay in memory. It runs beside
+	// Load, and never twice at once.
+	Settle(ctx context.Context, fresh, rows []projection.Row) (kept []projection.Row, err error)
 	// Load reads rows by their keys; one that does not exist is left out.
 	Load(ctx context.Context, keys []projection.Key) (map[projection.Key]projection.Row, error)
 }
@@ -263,14 +264,18 @@ func (m *Machine) turn(ctx context.Context) error {
 
 // settle begins to hand rows over, beside the fold. The context's end is waited for like any other.
 func (m *Machine) settle(ctx context.Context, rows generation) {
-	var dirty []projection.Row
+	var fresh, again []projection.Row
 	for key, s := range rows {
-		if s.dirty && s.row != nil {
-			dirty = append(dirty, s.row)
-			m.made.add(key)
+		if !s.dirty || s.row == nil {
+			continue
+		}
+		if added := m.made.add(key); added && m.cfg.FromZero {
+			fresh = append(fresh, s.row)
+		} else {
+			again = append(again, s.row)
 		}
 	}
-	if len(dirty) == 0 {
+	if len(fresh)+len(again) == 0 {
 		return
 	}
 	s := &settlement{rows: rows, done: make(chan struct{})}
@@ -278,7 +283,7 @@ func (m *Machine) settle(ctx context.Context, rows generation) {
 	home := m.home
 	go func() {
 		defer close(s.done)
-		s.kept, s.err = home.Settle(ctx, dirty)
+		s.kept, s.err = home.Settle(ctx, fresh, again)
 	}()
 }
 
@@ -367,11 +372,13 @@ func (s *keySet) has(key projection.Key) bool {
 	return ok
 }
 
-func (s *keySet) add(key projection.Key) {
+// add says whether the key was not there.
+func (s *keySet) add(key projection.Key) bool {
 	h := s.hash(key)
 	if _, known := s.hashes[h]; known {
-		return
+		return false
 	}
 	s.hashes[h] = struct{}{}
 	s.counts[key.Table]++
+	return true
 }

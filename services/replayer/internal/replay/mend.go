@@ -22,8 +22,8 @@ type place interface {
 type readOnly struct{ place }
 
 // Settle implements Home.
-func (readOnly) Settle(_ context.Context, rows []projection.Row) ([]projection.Row, error) {
-	return rows, nil
+func (readOnly) Settle(_ context.Context, fresh, rows []projection.Row) ([]projection.Row, error) {
+	return append(fresh, rows...), nil
 }
 
 // errTail ends an attempt under the lock because too much has come since: appends would wait for too long.

@@ -121,8 +121,8 @@ func (s *Store) eventsOf(ctx context.Context, tx pgx.Tx, tenant uuid.UUID, span 
 }
 
 // Settle implements replay.Home: it takes rows that are as the table has them.
-func (f *frozen) Settle(ctx context.Context, rows []projection.Row) ([]projection.Row, error) {
-	return f.comparing.different(ctx, rows)
+func (f *frozen) Settle(ctx context.Context, fresh, rows []projection.Row) ([]projection.Row, error) {
+	return f.comparing.different(ctx, append(fresh, rows...)) // The live fold has made both.
 }
 
 // rows are a tenant's rows of one epoch, through one transaction.

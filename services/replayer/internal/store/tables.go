@@ -27,9 +27,10 @@ type tableSQL struct {
 	// sweep deletes at most $4 rows of the epochs between $2 and $3.
 	sweep string
 	// stage makes a temporary table for rows, copy takes them there in PostgreSQL's binary format, since COPY cannot write
-	// where row-level security holds; take moves them from there into the table, to an epoch ($1), and unstage empties it.
-	stage, copy, take, unstage string
-	kinds                      []projection.Kind
+	// where row-level security holds; take and insert move them from there into the table, to an epoch ($1), insert those that are
+	// certain not to be there; unstage empties it.
+	stage, copy, take, insert, unstage string
+	kinds                              []projection.Kind
 }
 
 var tables = func() map[string]*tableSQL {
@@ -87,6 +88,8 @@ delete from %s where ctid = any (array(select ctid from %s where tenant_id = $1 
 	s.copy = fmt.Sprintf("copy %s (%s) from stdin binary", staged, columns)
 	s.take = fmt.Sprintf("-- name: %s\ninsert into %s (epoch, %s) select $1, %s from %s %s",
 		rowsql.QueryName(t.Name, "Take"), t.Name, columns, columns, staged, rowsql.OnConflict(t))
+	s.insert = fmt.Sprintf("-- name: %s\ninsert into %s (epoch, %s) select $1, %s from %s",
+		rowsql.QueryName(t.Name, "InsertStaged"), t.Name, columns, columns, staged)
 	s.unstage = fmt.Sprintf("-- name: %s\ntruncate %s", rowsql.QueryName(t.Name, "Unstage"), staged)
 	return s
 }
