@@ -22,3 +22,10 @@ $$;
 COMMENT ON FUNCTION robson_cluster() IS 'Which cluster this is: its system_identifier; NULL where that may not be known.';
 REVOKE ALL ON FUNCTION robson_cluster() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION robson_cluster() TO robson_snapshotter, robson_replayer;
+
+-- The replayer finds snapshots that do not fit when it folds on from them. It marks them, as the snapshotter does, and makes their
+-- scope due anew.
+CREATE POLICY replayer_marks ON snapshots FOR UPDATE TO robson_replayer USING (tenant_id = ANY ((SELECT robson_tenants())::uuid[]));
+CREATE POLICY replayer ON snapshots_due TO robson_replayer USING (tenant_id = ANY ((SELECT robson_tenants())::uuid[]));
+GRANT UPDATE (verified_at, unfit) ON snapshots TO robson_replayer;
+GRANT SELECT, INSERT ON snapshots_due TO robson_replayer;

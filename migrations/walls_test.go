@@ -37,9 +37,11 @@ var changes = map[string]map[string][]string{
 		"tenant_log":    {"UPDATE"},
 	},
 	"robson_replayer": {
-		"state":       {"INSERT", "UPDATE", "DELETE"},
-		"tenant_log":  {"UPDATE"},
-		"replay_runs": {"INSERT", "UPDATE", "DELETE"},
+		"state":         {"INSERT", "UPDATE", "DELETE"},
+		"tenant_log":    {"UPDATE"},
+		"replay_runs":   {"INSERT", "UPDATE", "DELETE"},
+		"snapshots":     {"UPDATE"},
+		"snapshots_due": {"INSERT"},
 	},
 }
 
@@ -50,7 +52,10 @@ var headColumns = map[string][]string{
 }
 
 // snapshotColumns are those of a snapshot that may change: whether it was told, and what was found of it. Its state is what it is.
-var snapshotColumns = []string{"told_at", "unfit", "verified_at"}
+var snapshotColumns = map[string][]string{
+	"robson_snapshotter": {"told_at", "unfit", "verified_at"},
+	"robson_replayer":    {"unfit", "verified_at"},
+}
 
 // texts reads a query for one text a row.
 func texts(t *testing.T, pool *pgxpool.Pool, sql string, args ...any) []string {
@@ -201,9 +206,11 @@ where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
 select column_name::text from information_schema.column_privileges
 where grantee = $1 and table_name = 'tenant_log' and privilege_type = 'UPDATE' order by 1`, role))
 	}
-	require.Equal(t, snapshotColumns, texts(t, pool, `
+	for role, columns := range snapshotColumns {
+		require.Equal(t, columns, texts(t, pool, `
 select column_name::text from information_schema.column_privileges
-where grantee = 'robson_snapshotter' and table_name = 'snapshots' and privilege_type = 'UPDATE' order by 1`))
+where grantee = $1 and table_name = 'snapshots' and privilege_type = 'UPDATE' order by 1`, role))
+	}
 }
 
 // TestCatalogue_functions_cannot_be_led_astray: what runs as the owner names the schemas it looks into, the temporary one

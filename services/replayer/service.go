@@ -88,6 +88,9 @@ func Run(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) 
 		return err
 	}
 	defer pool.Close()
+	if cfg.Store.Unfit, err = watch(logger); err != nil {
+		return err
+	}
 	tables, err := store.New(clk, pool, cfg.Store)
 	if err != nil {
 		return err

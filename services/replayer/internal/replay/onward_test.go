@@ -13,6 +13,7 @@ import (
 	"github.com/robson/robson/pkg/event"
 	"github.com/robson/robson/pkg/projection"
 	"github.com/robson/robson/pkg/projection/projectiontest"
+	"github.com/robson/robson/pkg/snapshot"
 	"github.com/robson/robson/services/replayer/internal/replay"
 	"github.com/robson/robson/services/replayer/internal/store/storetest"
 )
@@ -172,4 +173,9 @@ where snapshots.snapshot_id = forged.snapshot_id`)
 	require.NoError(t, err)
 	require.Equal(t, uuid.Nil, a.Snapshot)
 	require.NotEmpty(t, a.Rows)
+	var marked, due string
+	require.NoError(t, b.super.QueryRow(t.Context(), "select unfit from snapshots").Scan(&marked))
+	require.Equal(t, string(snapshot.ReasonHash), marked)
+	require.NoError(t, b.super.QueryRow(t.Context(), "select reason from snapshots_due").Scan(&due))
+	require.Equal(t, "remake", due)
 }

@@ -111,7 +111,7 @@ type candidate struct {
 	horizon  replay.Horizon
 }
 
-// WithSnapshot implements replay.Past. A snapshot that does not fit is passed over: the snapshotter finds it and makes it anew.
+// WithSnapshot implements replay.Past. A snapshot that does not fit is passed over, marked, told, and due anew.
 func (s *Store) WithSnapshot(ctx context.Context, tenant uuid.UUID, scopes []projection.Scope, at int64, fn func(*replay.Opened) error) error {
 	candidates, err := s.candidates(ctx, tenant, scopes, at)
 	if err != nil {
@@ -125,11 +125,26 @@ func (s *Store) WithSnapshot(ctx context.Context, tenant uuid.UUID, scopes []pro
 		}
 		if errors.As(err, &unfit) {
 			s.views.drop(c.id) // A block of it may have been found not to fit only when it was wanted.
+			s.reject(ctx, c, unfit)
 			continue
 		}
 		return err
 	}
 	return fn(nil)
+}
+
+// reject marks a snapshot as not used and makes its scope due anew. The question does not wait for whether that succeeds: whoever
+// looks at it next rejects it again.
+func (s *Store) reject(ctx context.Context, c candidate, why *snapshot.Unfit) {
+	tenant := c.expected.TenantID
+	err := postgres.InTx(ctx, s.pool, postgres.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
+		batch := &pgx.Batch{}
+		batch.Queue(tenantChoose, tenant.String())
+		batch.Queue(snapshotMark, tenant, c.id, string(why.Reason))
+		batch.Queue(dueAdd, tenant, string(c.scope.Kind), c.scope.ID, c.expected.AsOf)
+		return tx.SendBatch(ctx, batch).Close() //nolint:wrapcheck // It is told as it is.
+	})
+	s.cfg.Unfit(ctx, UnfitSnapshot{Tenant: tenant, ID: c.id, Scope: c.scope, AsOf: c.expected.AsOf, Why: why}, err)
 }
 
 // candidatesMax is how many snapshots of a scope are tried, newest first.

@@ -124,6 +124,15 @@ where s.tenant_id = $1 and s.scope = $2 and s.scope_id = $3 and s.as_of_position
 order by s.as_of_position desc
 limit $6`
 
+	// As the snapshotter does when it finds one.
+	snapshotMark = `-- name: SnapshotMark
+update snapshots set unfit = $3, verified_at = clock_timestamp() where tenant_id = $1 and snapshot_id = $2`
+
+	dueAdd = `-- name: DueAdd
+insert into snapshots_due (tenant_id, scope, scope_id, position, recorded_at, reason)
+values ($1, $2, $3, $4, clock_timestamp(), 'remake')
+on conflict (tenant_id, scope, scope_id) do nothing`
+
 	// Where this transaction is in the count of transactions, and whose count it is.
 	clusterGet = `-- name: ClusterGet
 select pg_snapshot_xmax(pg_current_snapshot())::text::bigint, coalesce(robson_cluster(), 0)`

@@ -2,13 +2,17 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/robson/robson/pkg/clock"
 	"github.com/robson/robson/pkg/history"
+	"github.com/robson/robson/pkg/projection"
+	"github.com/robson/robson/pkg/snapshot"
 )
 
 // Config holds the store's limits. The zero value of each field gets its default.
@@ -27,9 +31,22 @@ type Config struct {
 	HoldMax time.Duration
 	// StatementMax bounds a statement that goes through a whole table. Default 10 min.
 	StatementMax time.Duration
+	// Unfit is told of snapshots that are not used. err is why one could not be marked, if it could not. Default: nobody is.
+	Unfit func(ctx context.Context, s UnfitSnapshot, err error)
+}
+
+// UnfitSnapshot is a snapshot that is not used.
+type UnfitSnapshot struct {
+	Tenant, ID uuid.UUID
+	Scope      projection.Scope
+	AsOf       int64
+	Why        *snapshot.Unfit
 }
 
 func (c Config) withDefaults() (Config, error) {
+	if c.Unfit == nil {
+		c.Unfit = func(context.Context, UnfitSnapshot, error) {}
+	}
 	for _, f := range []struct {
 		name  string
 		value *time.Duration
