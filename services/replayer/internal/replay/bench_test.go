@@ -31,13 +31,14 @@ func BenchmarkRebuild(b *testing.B) {
 	w.State, w.events = nil, nil // What a service would not hold must not be looked through by its collector.
 	for name, request := range map[string]replay.Request{"compare": {}, "build": {Build: true}} {
 		b.Run(name, func(b *testing.B) {
-			folded := int64(0)
+			folded, memory := int64(0), watchMemory(b)
 			for b.Loop() {
 				r := w.run(b, request)
 				folded += r.Events
 				b.Logf("%s: %d events, %d rows, held %s, took %s", r.Outcome, r.Events, r.Rows, r.Held, r.Took)
 			}
 			b.ReportMetric(float64(folded)/b.Elapsed().Seconds(), "events/s")
+			memory.report(b)
 		})
 	}
 }
@@ -60,11 +61,13 @@ func BenchmarkFromSnapshot(b *testing.B) {
 	w.State, w.events = nil, nil
 	for _, from := range []bool{false, true} {
 		b.Run(map[bool]string{false: "zero", true: "snapshot"}[from], func(b *testing.B) {
+			memory := watchMemory(b)
 			for b.Loop() {
 				r := w.run(b, replay.Request{Scope: scope, FromSnapshot: from, DryRun: true})
 				require.Equal(b, from, r.Snapshot != uuid.Nil)
 				b.Logf("%s: %d events, %d rows, took %s", r.Outcome, r.Events, r.Rows, r.Took)
 			}
+			memory.report(b)
 		})
 	}
 }
