@@ -49,7 +49,7 @@ func rootCommand(app *App) *cobra.Command {
 		"Start a stack with `robson up`; see the whole life of an order with `robson demo`.\n" +
 		"Where a stack is and how to run one can also be said by variables: --data-dir is ROBSON_DATA_DIR.\n\n" +
 		"With --output json answers are documents on standard output, and an error is one on standard error: {\"error\": {\"kind\": ...}}.\n\n" +
-		"Exit status: 0 done, 1 failed, 2 bad input, 3 refused by a rule, 4 conflict, 5 try again, 6 the log is broken, or the state is not what it folds to."
+		"Exit status: 0 done, 1 failed, 2 bad input, 3 refused by a rule, 4 conflict, 5 try again, 6 the log is broken, the state is not what it folds to, or the book is not the venue's."
 	root.Version = version()
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SilenceUsage, root.SilenceErrors = true, true
