@@ -111,6 +111,8 @@ func (p *pipeline) read(ctx context.Context, tx pgx.Tx) error {
 		err = s.stream(ctx, tx)
 	case scope.Position != uuid.Nil:
 		err = s.ofPosition(ctx, tx)
+	case scope.Account != uuid.Nil && scope.isSparse(s.cfg):
+		err = s.sparse(ctx, tx)
 	case scope.Account != uuid.Nil:
 		err = s.windows(ctx, tx, accountWindow, scope.Account)
 	case scope.Strategy != uuid.Nil:

@@ -69,6 +69,10 @@ type Scope struct {
 	// Account takes what belongs to an account: events that name it, and those of its positions and strategies, which do
 	// not all name it. It is what folding the account needs, see projection.Partitions.
 	Account uuid.UUID
+	// Streams are those of the account's positions and strategies that are before From and may go on, all of them: who folds on from
+	// a state knows them. Then, and where From is the first position, a long scope costs what the account's events cost, and not what
+	// the log does. None: every event of the scope is looked at.
+	Streams []event.StreamKey
 	// Strategy takes the events that name a strategy, as a search does. Folding needs those of the strategy's account.
 	Strategy uuid.UUID
 	// Position takes the events that name a position, as a search does. Folding needs those of the position's account.
@@ -150,6 +154,11 @@ func (s *Scope) check(verify bool) error {
 		return fault.InvalidField("scope", "positions count from 1")
 	}
 	return nil
+}
+
+// isSparse says whether an account's events are worth being looked for, and can be.
+func (s *Scope) isSparse(cfg Config) bool {
+	return s.To-s.From >= int64(cfg.Window) && (s.From == 1 || s.Streams != nil)
 }
 
 // isWhole says whether every position is read.

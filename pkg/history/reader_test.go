@@ -161,9 +161,17 @@ func TestReader_account(t *testing.T) {
 		require.NoError(t, err)
 		requireSame(t, expected, events)
 		from := expected[20].Position
-		events, _, err = b.read(t, cfg, history.Scope{Account: projectiontest.Account(1), From: from})
-		require.NoError(t, err)
-		requireSame(t, expected[20:], events)
+		streams := []event.StreamKey{}
+		for id, account := range owner {
+			if account == projectiontest.Account(1) {
+				streams = append(streams, event.StreamKey{Kind: event.KindPosition, ID: id})
+			}
+		}
+		for _, known := range [][]event.StreamKey{nil, streams} {
+			events, _, err = b.read(t, cfg, history.Scope{Account: projectiontest.Account(1), From: from, Streams: known})
+			require.NoError(t, err)
+			requireSame(t, expected[20:], events)
+		}
 	}
 	part, err := projectiontest.Replay(expected)
 	require.NoError(t, err)

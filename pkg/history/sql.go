@@ -37,6 +37,26 @@ select ` + columns + windowOf + `
       select f.account_id from event_log as f
       where f.tenant_id = $1 and f.stream_key = e.stream_key and f.seq = 1 limit 1) = $4)` + inOrder
 
+	// Where events name an account. The times of the first and the last position bound the pages that the BRIN index gives.
+	accountNamed = `-- name: HistoryAccountNamed
+select e.position, e.position_id, e.strategy_id
+from event_log as e
+where e.tenant_id = $1 and e.account_id = $4 and e.position >= $2 and e.position <= $3
+  and e.ingested_at >= (select min(f.ingested_at) from event_log as f where f.tenant_id = $1 and f.position = $2)
+  and e.ingested_at <= (select max(f.ingested_at) from event_log as f where f.tenant_id = $1 and f.position = $3)`
+
+	// Where streams have events that name no account.
+	streamsUnnamed = `-- name: HistoryStreamsUnnamed
+select e.position
+from unnest($4::text[]) as k (stream_key)
+join event_log as e on e.tenant_id = $1 and e.stream_key = k.stream_key
+where e.account_id is null and e.seq > 1 and e.position >= $2 and e.position <= $3`
+
+	positionsRead = `-- name: HistoryPositions
+select ` + columns + `
+from event_log as e
+where e.tenant_id = $1 and e.position = any ($2::bigint[])` + inOrder
+
 	strategyWindow = `-- name: HistoryStrategyWindow
 select ` + columns + windowOf + `
   and (e.strategy_id = $4 or e.stream_key = 'strategy:' || $4::uuid::text)` + inOrder

@@ -68,7 +68,7 @@ func QueueCountBefore(queue *pgx.Batch, tenant uuid.UUID, scope projection.Scope
 				err := row.Scan(&older, &newer)
 				before[t.Name] = older
 				*since += newer
-				return err //nolint:wrapcheck // The batch adds the context.
+				return err
 			})
 		}
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/robson/robson/pkg/event"
 	"github.com/robson/robson/pkg/projection"
 	"github.com/robson/robson/pkg/snapshot"
 )
@@ -15,6 +16,22 @@ type Opened struct {
 	View *snapshot.View
 	// Horizon tells which rows have not been written since.
 	Horizon Horizon
+}
+
+// streams are those of the scope's positions and strategies that may go on: nothing is appended to one of a position that is closed but
+// what names the account.
+func (o *Opened) streams() ([]event.StreamKey, error) {
+	live, err := o.View.Live()
+	streams := []event.StreamKey{}
+	for _, row := range live {
+		switch r := row.(type) {
+		case *projection.Position:
+			streams = append(streams, event.StreamKey{Kind: event.KindPosition, ID: r.PositionID})
+		case *projection.Strategy:
+			streams = append(streams, event.StreamKey{Kind: event.KindStrategy, ID: r.StrategyID})
+		}
+	}
+	return streams, err
 }
 
 // narrowed is a snapshot of which only some rows are given as a whole: those that are wanted, and no others are decoded. It is

@@ -186,7 +186,11 @@ func (h *Historian) onSnapshot(ctx context.Context, tenant uuid.UUID, q Question
 	if err != nil {
 		return err
 	}
-	err = h.past.Events(ctx, tenant, Span{After: o.View.Meta().AsOf, To: a.AsOf, Account: began.Account}, func(ev *projection.Event) error {
+	streams, err := o.streams()
+	if err != nil {
+		return err
+	}
+	err = h.past.Events(ctx, tenant, Span{After: o.View.Meta().AsOf, To: a.AsOf, Account: began.Account, Streams: streams}, func(ev *projection.Event) error {
 		a.Events++
 		_, err := fold.Fold(*ev)
 		return err

@@ -50,7 +50,11 @@ func setup(t testing.TB, events int, cfg replay.Config) *bundle {
 	b.events = lives
 	require.NoError(t, b.Write(t.Context(), lives))
 	b.pool = db.Pool(t, storetest.Role)
-	b.store, err = store.New(clock.System(), b.pool, store.Config{})
+	cfgStore := store.Config{}
+	if _, is := t.(*testing.T); is {
+		cfgStore.History.Window = 64 // A test's log is longer than a window, as a real one is.
+	}
+	b.store, err = store.New(clock.System(), b.pool, cfgStore)
 	require.NoError(t, err)
 	b.rebuilder, err = replay.NewRebuilder(clock.System(), b.store, silent{b.told}, cfg)
 	require.NoError(t, err)

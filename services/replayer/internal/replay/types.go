@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/oklog/ulid/v2"
 
+	"github.com/robson/robson/pkg/event"
 	"github.com/robson/robson/pkg/projection"
 )
 
@@ -28,6 +29,8 @@ type Span struct {
 	After, To int64
 	// Account leaves out what folding this account does not need; Nil: nothing is left out.
 	Account uuid.UUID
+	// Streams are those of the account's positions and strategies that may go on after After.
+	Streams []event.StreamKey
 }
 
 // Horizon says which row versions a snapshot has for certain: those of transactions before XID, in the database cluster that counts

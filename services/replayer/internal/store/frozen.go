@@ -116,7 +116,7 @@ func (s *Store) eventsOf(ctx context.Context, tx pgx.Tx, tenant uuid.UUID, span 
 	if span.To <= span.After {
 		return nil
 	}
-	_, err := s.reader.Each(ctx, tx, history.Scope{Tenant: tenant, Account: span.Account, From: span.After + 1, To: span.To}, each)
+	_, err := s.reader.Each(ctx, tx, history.Scope{Tenant: tenant, Account: span.Account, Streams: span.Streams, From: span.After + 1, To: span.To}, each)
 	return err
 }
 

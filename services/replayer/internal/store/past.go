@@ -142,7 +142,7 @@ func (s *Store) reject(ctx context.Context, c candidate, why *snapshot.Unfit) {
 		batch.Queue(tenantChoose, tenant.String())
 		batch.Queue(snapshotMark, tenant, c.id, string(why.Reason))
 		batch.Queue(dueAdd, tenant, string(c.scope.Kind), c.scope.ID, c.expected.AsOf)
-		return tx.SendBatch(ctx, batch).Close() //nolint:wrapcheck // It is told as it is.
+		return tx.SendBatch(ctx, batch).Close()
 	})
 	s.cfg.Unfit(ctx, UnfitSnapshot{Tenant: tenant, ID: c.id, Scope: c.scope, AsOf: c.expected.AsOf, Why: why}, err)
 }
