@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/robson/robson/pkg/event"
+	"github.com/robson/robson/pkg/fault"
 	"github.com/robson/robson/pkg/projection"
 )
 
@@ -197,6 +198,8 @@ func (s *source) row(values [][]byte) error {
 	switch {
 	case s.scope.isWhole() && position != s.position+1:
 		return missing("position", s.position+1)
+	case s.scope.Account != uuid.Nil && position <= s.position:
+		return fault.Bug("the events of account %s come out of order at position %d", s.scope.Account, position)
 	case isStream && seq != s.seq+1 && (s.seq > 0 || s.scope.From == 1):
 		return missing("seq", s.seq+1)
 	}

@@ -42,6 +42,9 @@ func (s *source) sparse(ctx context.Context, tx pgx.Tx) error {
 
 // find gives the positions of an account's events in a stretch, in order, and adds the streams that they name.
 func (s *source) find(ctx context.Context, tx pgx.Tx, from, to int64, streams map[string]bool) ([]int64, error) {
+	if _, err := tx.Exec(ctx, indexScans, "off"); err != nil {
+		return nil, err
+	}
 	rows, err := tx.Query(ctx, accountNamed, s.scope.Tenant, from, to, s.scope.Account)
 	if err != nil {
 		return nil, err
@@ -51,6 +54,9 @@ func (s *source) find(ctx context.Context, tx pgx.Tx, from, to int64, streams ma
 		PositionID, Strategy uuid.NullUUID
 	}])
 	if err != nil {
+		return nil, err
+	}
+	if _, err := tx.Exec(ctx, indexScans, "on"); err != nil {
 		return nil, err
 	}
 	positions := make([]int64, len(named))
