@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/robson/robson/pkg/fault"
 	"github.com/robson/robson/pkg/postgres"
@@ -284,19 +286,42 @@ func (s *Store) sweep(ctx context.Context, tenant uuid.UUID, t *tableSQL, after,
 	}
 }
 
-// EpochDigest sums up the rows of an epoch that is committed.
+// digesters is how many connections sum up an epoch: nobody writes its rows, so that each may see it at a moment of its own.
+const digesters = 2
+
+// EpochDigest sums up the rows of an epoch that is committed and that nobody writes to.
 func (s *Store) EpochDigest(ctx context.Context, tenant uuid.UUID, epoch int32) (replay.Digest, error) {
-	var digest replay.Digest
-	err := postgres.InTx(ctx, s.pool, frozenTx, func(ctx context.Context, tx pgx.Tx) error {
-		batch := &pgx.Batch{}
-		s.queueSettings(batch, tenant)
-		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-			return fmt.Errorf("choose tenant: %w", err)
-		}
-		of := rows{tx: tx, tenant: tenant, epoch: epoch, most: s.cfg.CompareMax}
-		var err error
-		digest, err = of.Digest(ctx)
-		return err
-	})
-	return digest, err
+	names := make(chan string, len(tables))
+	for name := range tables {
+		names <- name
+	}
+	close(names)
+	var mu sync.Mutex
+	digest := replay.Digest{}
+	work, ctx := errgroup.WithContext(ctx)
+	for range digesters {
+		work.Go(func() error {
+			return postgres.InTx(ctx, s.pool, frozenTx, func(ctx context.Context, tx pgx.Tx) error {
+				batch := &pgx.Batch{}
+				s.queueSettings(batch, tenant)
+				if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+					return fmt.Errorf("choose tenant: %w", err)
+				}
+				for name := range names {
+					var d replay.TableDigest
+					if err := tx.QueryRow(ctx, tables[name].digest, tenant, epoch).Scan(&d.Rows, &d.Sum); err != nil {
+						return fmt.Errorf("digest rows of %s: %w", name, err)
+					}
+					mu.Lock()
+					digest[name] = d
+					mu.Unlock()
+				}
+				return nil
+			})
+		})
+	}
+	if err := work.Wait(); err != nil {
+		return nil, err //nolint:wrapcheck // The work says what it was doing.
+	}
+	return digest, nil
 }
