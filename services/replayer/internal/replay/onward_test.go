@@ -179,7 +179,8 @@ where snapshots.snapshot_id = forged.snapshot_id`)
 	require.NotEmpty(t, a.Rows)
 	var marked, due string
 	require.NoError(t, b.super.QueryRow(t.Context(), "select unfit from snapshots").Scan(&marked))
-	require.Equal(t, string(snapshot.ReasonHash), marked)
+	// Compressed bytes that were altered may still be some, or none.
+	require.Contains(t, []string{string(snapshot.ReasonHash), string(snapshot.ReasonCompression), string(snapshot.ReasonLength)}, marked)
 	require.NoError(t, b.super.QueryRow(t.Context(), "select reason from snapshots_due").Scan(&due))
 	require.Equal(t, "remake", due)
 }
