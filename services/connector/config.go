@@ -46,6 +46,8 @@ type Config struct {
 	// ExchangeInfoFile is a document as Binance's /api/v3/exchangeInfo gives it: the paper venue lists its symbols, by
 	// its rules, besides the built-in BTCUSDT and ETHUSDT. Empty: only those.
 	ExchangeInfoFile string
+	// Binance is what is served beside the paper venue.
+	Binance BinanceConfig
 	// Server holds deadlines and sizes of calls.
 	Server    rpc.ServerConfig
 	Executor  ExecutorConfig

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/robson/robson/pkg/clock"
 	"github.com/robson/robson/pkg/identity"
@@ -63,7 +64,11 @@ func Run(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) 
 	defer func() { err = errors.Join(err, hangUp()) }()
 
 	venue := paper.NewVenue(node)
-	desk := line.NewDesk(venue)
+	live, liveParts, err := cfg.Binance.live(logger, clk, books)
+	if err != nil {
+		return err
+	}
+	desk := line.NewDesk(venue, live...)
 	exec, err := executor.New(logger, clk, books, desk, cfg.Executor)
 	if err != nil {
 		return err
@@ -87,10 +92,7 @@ func Run(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) 
 	if err != nil {
 		return err
 	}
-	for _, part := range []interface {
-		Start(ctx context.Context) error
-		Stop()
-	}{node, exec, reconciler, follow} {
+	for _, part := range slices.Concat([]part{node}, liveParts, []part{exec, reconciler, follow}) {
 		if err := part.Start(ctx); err != nil {
 			return err
 		}

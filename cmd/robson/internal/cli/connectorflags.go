@@ -17,6 +17,11 @@ const exchangeInfoHelp = "a `file` as Binance's /api/v3/exchangeInfo answers: mo
 func (f *connectorFlags) register(cmd *cobra.Command) {
 	flags, s := cmd.Flags(), &f.settings
 	flags.StringVar(&s.ExchangeInfoFile, "exchange-info", "", exchangeInfoHelp)
+	flags.StringVar(&s.Binance.Environment, "binance-environment", "", "connector: serve Binance's prod, testnet, demo or sim beside the paper venue (default: none)")
+	flags.BoolVar(&s.Binance.Production, "binance-production", false, "connector: yes, --binance-environment prod, which trades real money")
+	flags.StringVar(&s.Binance.URL, "binance-url", "", "connector: where robson simexchange is, for --binance-environment sim, e.g. http://127.0.0.1:9090")
+	flags.StringVar(&s.Binance.Keys.Dir, "keys-dir", "", "connector: the `directory` of API keys; docs/howto/trade-on-binance.md says how they are laid out")
+	flags.BoolVar(&s.Binance.Keys.ReadableByOthers, "keys-readable-by-others", false, "connector: take keys, with a warning, that everybody on the machine may read")
 	for _, wait := range []struct {
 		to     *time.Duration
 		name   string
@@ -28,6 +33,9 @@ func (f *connectorFlags) register(cmd *cobra.Command) {
 		{&s.Executor.AskMax, "ask-max", 8 * time.Second, "the longest such pause"},
 		{&s.Executor.SweepEvery, "sweep-every", 2 * time.Second, "how often orders of unknown outcome are looked for"},
 		{&s.Executor.Young, "young", 3 * time.Second, "the age below which an order is left to its sender"},
+		{&s.Binance.ReceiveWindow, "recv-window", 5 * time.Second, "how long after its stamp Binance may take a request in (recvWindow)"},
+		{&s.Binance.Processing, "venue-processing", 10 * time.Second, "how long Binance may be at a request that it took in"},
+		{&s.Binance.Margin, "clock-margin", 5 * time.Second, "what clocks may differ by before an order that Binance does not know is given up"},
 		{&s.Follower.SampleEvery, "sample-every", time.Minute, "how often an account's balances are sampled"},
 		{&s.Follower.LeaseTTL, "lease", 5 * time.Second, "how long an account stays with a connector that has died"},
 	} {
@@ -37,7 +45,7 @@ func (f *connectorFlags) register(cmd *cobra.Command) {
 
 // check says by its flag what cannot be meant.
 func (f *connectorFlags) check(cmd *cobra.Command) error {
-	for _, name := range []string{"send-timeout", "ask-first", "ask-max", "sweep-every", "young", "sample-every", "lease"} {
+	for _, name := range []string{"send-timeout", "ask-first", "ask-max", "sweep-every", "young", "recv-window", "venue-processing", "clock-margin", "sample-every", "lease"} {
 		value, err := cmd.Flags().GetDuration(name)
 		if err != nil {
 			return err

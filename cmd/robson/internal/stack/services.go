@@ -52,6 +52,8 @@ type ConnectorSettings struct {
 	// Executor and Follower bound its waits.
 	Executor connector.ExecutorConfig
 	Follower connector.FollowerConfig
+	// Binance is what it serves beside the paper venue; the zero value: nothing.
+	Binance connector.BinanceConfig
 }
 
 // Serve runs one service until the context ends, then lets it finish what it has begun. A plain end is no error.
@@ -77,7 +79,7 @@ func Serve(ctx context.Context, name string, s Settings) error {
 			Listener: s.Listener, TokenFile: s.TokenFile, ServiceToken: s.ServiceToken,
 			EventlogAddress: s.Addresses[client.Eventlog], ProjectorAddress: s.Addresses[client.Projector],
 			DataDir: filepath.Join(s.DataDir, paperDir), ExchangeInfoFile: s.Connector.ExchangeInfoFile,
-			Executor: s.Connector.Executor, Follower: s.Connector.Follower,
+			Executor: s.Connector.Executor, Follower: s.Connector.Follower, Binance: s.Connector.Binance,
 		})
 	case command.Name:
 		return command.Run(ctx, s.Logger, s.Clock, command.Config{
