@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -20,9 +21,18 @@ import (
 
 // demoFlags are what a demo is told.
 type demoFlags struct {
-	marketData, databaseURL string
-	attach                  bool
+	marketData, databaseURL, venue string
+	attach                         bool
 }
+
+// What a demo trades on.
+const (
+	venuePaper      = "paper"
+	venueBinanceSim = "binance-sim"
+)
+
+// demoSendTimeout is how long the demo's connector waits for an answer that never comes: its exchange is in the same process.
+const demoSendTimeout = time.Second
 
 // demoCommand plays the whole life of an order.
 func demoCommand(app *App) *cobra.Command {
@@ -40,13 +50,19 @@ func demoCommand(app *App) *cobra.Command {
 			if flags.marketData == "" {
 				return usagef("--market-data: is empty; give a file of klines, or auto")
 			}
-			if flags.attach {
-				return app.playDemo(ctx, flags.marketData)
+			switch {
+			case flags.venue != venuePaper && flags.venue != venueBinanceSim:
+				return usagef("--venue: must be %s or %s, found %q", venuePaper, venueBinanceSim, flags.venue)
+			case flags.attach && flags.venue != venuePaper:
+				return usagef("--venue: %s is a stack of its own; leave --attach out", flags.venue)
+			case flags.attach:
+				return app.playDemo(ctx, flags.marketData, nil)
 			}
 			return app.demoWithStack(ctx, flags)
 		},
 	}
 	cmd.Flags().StringVar(&flags.marketData, "market-data", demo.Auto, "a `file` of Binance klines (JSON, or a dump as CSV or ZIP); auto: the public endpoint, or a synthetic path")
+	cmd.Flags().StringVar(&flags.venue, "venue", venuePaper, "what to trade on: paper, or binance-sim, a simulated exchange that speaks Binance's protocol")
 	cmd.Flags().BoolVar(&flags.attach, "attach", false, "use the stack that is running")
 	cmd.Flags().StringVar(&flags.databaseURL, "database-url", "", "use this PostgreSQL instead of a private one")
 	// Tests are told by ROBSON_MARKET_DATA in which directory the recorded files are.
@@ -100,16 +116,27 @@ func (a *App) demoIn(ctx context.Context, dir string, log io.Writer, flags demoF
 	for _, name := range servedServices {
 		free[name] = "127.0.0.1:0"
 	}
-	s, err := stack.Up(ctx, stack.Config{DataDir: dir, DatabaseURL: flags.databaseURL, Addresses: free, Out: a.out, Logger: tel.Logger, Clock: clock.System()})
+	settings := stack.ConnectorSettings{}
+	var exchange *demo.Exchange
+	if flags.venue == venueBinanceSim {
+		exchange, err = demo.OpenExchange(ctx, dir, flags.marketData)
+		if err != nil {
+			return err
+		}
+		defer exchange.Close()
+		settings.Executor.SendTimeout = demoSendTimeout
+		settings.Binance.Environment, settings.Binance.URL, settings.Binance.Keys.Dir = "sim", exchange.URL(), exchange.KeysDir()
+	}
+	s, err := stack.Up(ctx, stack.Config{DataDir: dir, Connector: settings, DatabaseURL: flags.databaseURL, Addresses: free, Out: a.out, Logger: tel.Logger, Clock: clock.System()})
 	if err != nil {
 		return err
 	}
 	a.options = client.Options{DataDir: dir, OnlyProfile: true}
-	return errors.Join(a.playDemo(ctx, flags.marketData), s.Stop(context.WithoutCancel(ctx)))
+	return errors.Join(a.playDemo(ctx, flags.marketData, exchange), s.Stop(context.WithoutCancel(ctx)))
 }
 
 // playDemo plays the demo on the stack that the options lead to.
-func (a *App) playDemo(ctx context.Context, marketData string) error {
+func (a *App) playDemo(ctx context.Context, marketData string, exchange *demo.Exchange) error {
 	if err := demo.CheckMarketData(ctx, marketData); err != nil {
 		return usagef("--market-data: %s", err)
 	}
@@ -117,7 +144,7 @@ func (a *App) playDemo(ctx context.Context, marketData string) error {
 	if err != nil {
 		return err
 	}
-	d, err := demo.New(c, demo.Config{MarketData: marketData, Out: a.out, Clock: clock.System()})
+	d, err := demo.New(c, demo.Config{MarketData: marketData, Exchange: exchange, Out: a.out, Clock: clock.System()})
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,8 @@ type Config struct {
 	// MarketData is a file of Binance klines; empty or "auto": Binance's public endpoint for one fixed past window, or,
 	// where that cannot be reached, a synthetic path.
 	MarketData string
+	// Exchange is the simulated exchange to trade on, on its own market data; nil: the paper venue.
+	Exchange *Exchange
 	// Out is where the demo shows what it does.
 	Out io.Writer
 	// Clock is the machine's clock.
@@ -87,6 +89,9 @@ func New(services Services, cfg Config) (*Demo, error) {
 			return nil, fmt.Errorf("connect to %s: %w", name, err)
 		}
 		bind(conn)
+	}
+	if cfg.Exchange != nil {
+		d.stage, d.source = &exchangeStage{Exchange: cfg.Exchange}, cfg.Exchange.source
 	}
 	return d, nil
 }

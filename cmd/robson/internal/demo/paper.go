@@ -23,11 +23,15 @@ type paperStage struct {
 
 func (p *paperStage) second() string { return "margin" }
 
+func (p *paperStage) shorts() bool { return true }
+
 func (p *paperStage) scenes(d *Demo) []scene {
 	return []scene{{"a short on borrowed coins, left by command", d.short}}
 }
 
 func (p *paperStage) check(ctx context.Context, d *Demo) error { return d.checkPayouts(ctx) }
+
+func (p *paperStage) read(ctx context.Context, d *Demo) (string, error) { return d.source.read(ctx) }
 
 func (p *paperStage) open(ctx context.Context, d *Demo) error {
 	state, err := retry(ctx, d, "load "+symbolBTC, func(ctx context.Context) (*connectorv1.MarketState, error) { return p.loadKlines(ctx, d) })

@@ -40,22 +40,30 @@ func (d *Demo) report(ctx context.Context) error {
 	return d.showProof(p)
 }
 
-// showTimeline prints every event of the trace that opened the long.
-func (d *Demo) showTimeline(ctx context.Context) error {
+// traced are the events of a trace.
+func (d *Demo) traced(ctx context.Context, trace string) ([]*eventv1.Event, error) {
 	var events []*eventv1.Event
 	token := ""
 	for {
 		page, err := retry(ctx, d, "search by trace", func(ctx context.Context) (*eventlogv1.QueryEventsResponse, error) {
-			return d.log.QueryEvents(ctx, &eventlogv1.QueryEventsRequest{Filter: &eventlogv1.EventFilter{TraceId: d.longTrace}, PageSize: readPageSize, PageToken: token})
+			return d.log.QueryEvents(ctx, &eventlogv1.QueryEventsRequest{Filter: &eventlogv1.EventFilter{TraceId: trace}, PageSize: readPageSize, PageToken: token})
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		events = append(events, page.GetEvents()...)
 		token = page.GetNextPageToken()
 		if token == "" {
-			break
+			return events, nil
 		}
+	}
+}
+
+// showTimeline prints every event of the trace that opened the long.
+func (d *Demo) showTimeline(ctx context.Context) error {
+	events, err := d.traced(ctx, d.longTrace)
+	if err != nil {
+		return err
 	}
 	d.say("robson events search --trace-id %s\n", d.longTrace)
 	screen.WriteTimeline(d.out, events, false)

@@ -112,8 +112,12 @@ func (d *Demo) repeatLong(ctx context.Context) error {
 // refusedOpen is scene 3.
 func (d *Demo) refusedOpen(ctx context.Context) error {
 	request := &commandv1.OpenPositionRequest{
-		AccountId: d.world.second, Symbol: symbolBTC, Side: eventv1.PositionSide_POSITION_SIDE_SHORT, Capital: "500000", RiskPercent: "1",
-		TechnicalStop: money.Format(d.world.prices[d.world.tick].Add(d.world.prices[d.world.tick].Sub(d.world.plan.long.stop))),
+		AccountId: d.world.second, Symbol: symbolBTC, Side: eventv1.PositionSide_POSITION_SIDE_LONG, Capital: "500000", RiskPercent: "1",
+		TechnicalStop: money.Format(d.world.plan.long.stop),
+	}
+	if d.stage.shorts() {
+		request.Side = eventv1.PositionSide_POSITION_SIDE_SHORT
+		request.TechnicalStop = money.Format(d.world.prices[d.world.tick].Add(d.world.prices[d.world.tick].Sub(d.world.plan.long.stop)))
 	}
 	response, err := retry(d.step(ctx, "open-too-big"), d, "open too big", func(ctx context.Context) (*commandv1.OpenPositionResponse, error) {
 		return d.trading.OpenPosition(ctx, request)

@@ -145,7 +145,7 @@ func synthetic() []market.Kline {
 
 // loadMarketData reads the prices, plans the scenes and gives both symbols their paths.
 func (d *Demo) loadMarketData(ctx context.Context) error {
-	note, err := d.source.read(ctx)
+	note, err := d.stage.read(ctx, d)
 	if err != nil {
 		return err
 	}

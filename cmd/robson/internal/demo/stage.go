@@ -18,6 +18,10 @@ import (
 type stage interface {
 	// second is what the second account is called.
 	second() string
+	// shorts says whether the second account may sell what it borrows.
+	shorts() bool
+	// read finds the market data; the note is for people.
+	read(ctx context.Context, d *Demo) (note string, err error)
 	// open gives the demo's symbol its market, which then stands at the first price of the path.
 	open(ctx context.Context, d *Demo) error
 	// accounts registers two funded accounts.
