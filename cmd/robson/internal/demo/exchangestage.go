@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/shopspring/decimal"
 
@@ -91,16 +92,9 @@ func (x *exchangeStage) behind(ctx context.Context, d *Demo, monitor []*commandv
 }
 
 func (x *exchangeStage) accountBehind(ctx context.Context, d *Demo, account string) (string, error) {
-	trades, err := x.trades(account)
-	if err != nil {
-		return "", err
-	}
-	fills, err := d.accountFills(ctx, account)
-	if err != nil {
-		return "", err
-	}
-	if len(fills) < len(trades) {
-		return fmt.Sprintf("%d of %d trades are in the log", len(fills), len(trades)), nil
+	differences, _, err := x.against(ctx, d, account)
+	if err != nil || len(differences) > 0 {
+		return strings.Join(differences, "; "), err
 	}
 	orders, err := x.server.Orders(account, "")
 	if err != nil {
@@ -211,32 +205,41 @@ func (x *exchangeStage) showLost(ctx context.Context, d *Demo, response *command
 	return nil
 }
 
+// against holds an account's book against the exchange; held is what there is to hold it against.
+func (x *exchangeStage) against(ctx context.Context, d *Demo, account string) (differences []string, held string, err error) {
+	trades, err := x.trades(account)
+	if err != nil {
+		return nil, "", err
+	}
+	has, err := x.server.Balances(account)
+	if err != nil {
+		return nil, "", fmt.Errorf("ask the exchange: %w", err)
+	}
+	fills, err := d.accountFills(ctx, account)
+	if err != nil {
+		return nil, "", err
+	}
+	balances, err := d.balances(ctx, account)
+	if err != nil {
+		return nil, "", err
+	}
+	return against(fills, trades, balances, has), fmt.Sprintf("%d trades, each once, and %d balances", len(trades), len(has)), nil
+}
+
 // check holds the whole book against the exchange.
 func (x *exchangeStage) check(ctx context.Context, d *Demo) error {
 	for _, account := range []string{d.world.spot, d.world.second} {
-		trades, err := x.trades(account)
+		differences, held, err := x.against(ctx, d, account)
 		if err != nil {
 			return err
 		}
-		fills, err := d.accountFills(ctx, account)
-		if err != nil {
-			return err
+		for _, difference := range differences {
+			d.say("%s", difference)
 		}
-		balances, err := d.balances(ctx, account)
-		if err != nil {
-			return err
-		}
-		held, err := x.server.Balances(account)
-		if err != nil {
-			return fmt.Errorf("ask the exchange: %w", err)
-		}
-		if differences := against(fills, trades, balances, held); len(differences) > 0 {
-			for _, difference := range differences {
-				d.say("%s", difference)
-			}
+		if len(differences) > 0 {
 			return fmt.Errorf("the book of account %s differs from the exchange in %d places", d.account(account), len(differences))
 		}
-		d.say("%s: book = exchange: %d trades, each once, and %d balances, to the last digit", d.account(account), len(trades), len(held))
+		d.say("%s: book = exchange: %s, to the last digit", d.account(account), held)
 	}
 	return nil
 }
