@@ -74,6 +74,8 @@ type stack struct {
 	dir     string
 	profile profile
 	process *process
+	// more are further arguments and variables of `robson up`.
+	more, environment []string
 
 	loading sync.Mutex // of markets that stand still
 	mu      sync.Mutex
@@ -83,13 +85,16 @@ type stack struct {
 }
 
 // newStack makes the directory and starts the process.
-func newStack(t *testing.T) *stack {
+func newStack(t *testing.T, change ...func(*stack)) *stack {
 	t.Helper()
 	binary(t)
 	dir, err := os.MkdirTemp("", "robson-e2e-") //nolint:usetesting // it outlives the test that happens to be the first
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o755))
 	s := &stack{dir: dir, conns: map[string]*grpc.ClientConn{}, markets: map[string]*sync.RWMutex{btc: {}, eth: {}}}
+	for _, c := range change {
+		c(s)
+	}
 	s.up(t)
 	entries := []tokenEntry{}
 	for _, name := range served {
@@ -106,9 +111,9 @@ func newStack(t *testing.T) *stack {
 }
 
 // ownStack is a stack that ends with the test.
-func ownStack(t *testing.T) *stack {
+func ownStack(t *testing.T, change ...func(*stack)) *stack {
 	t.Helper()
-	s := newStack(t)
+	s := newStack(t, change...)
 	t.Cleanup(func() {
 		s.stop()
 		if t.Failed() {
@@ -243,7 +248,7 @@ func (s *stack) up(t *testing.T) {
 		}
 		args = append(args, "--"+name+"-listen", address)
 	}
-	s.process = start(t, "ready.", nil, args...)
+	s.process = start(t, "ready.", s.environment, append(args, s.more...)...)
 	select {
 	case <-s.process.output.said:
 	case <-s.process.ended:
