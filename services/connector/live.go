@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -68,7 +67,7 @@ var environments = map[string]struct {
 // withDefaults refuses what cannot be meant, and all that could trade real money by mistake.
 func (c BinanceConfig) withDefaults() (BinanceConfig, error) {
 	if c.Environment == "" {
-		if c.URL != "" || c.Production || c.Keys.Dir != "" {
+		if c.URL != "" || c.Production || c.Keys.Dir != "" || len(c.Keys.Environ) > 0 {
 			return c, errors.New("binance config: address, confirmation and keys are for an environment, and none is named")
 		}
 		return c, nil
@@ -121,9 +120,6 @@ func (c BinanceConfig) addresses() (addresses, error) {
 // live opens the venue that is served beside the paper venue, and gives what to start and stop for it. From here on the process's
 // memory is closed to others: it holds keys.
 func (c BinanceConfig) live(log *slog.Logger, clk clock.Clock, books *ledger.Ledger) (venues []line.Live, parts []part, err error) {
-	if c.Environment != "" {
-		c.Keys.Environ = slices.Concat(c.Keys.Environ, keys.Environment())
-	}
 	c, err = c.withDefaults()
 	if err != nil || c.Environment == "" {
 		return nil, nil, err

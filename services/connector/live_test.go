@@ -15,6 +15,7 @@ func TestBinanceConfig_refuses(t *testing.T) {
 		says   string
 	}{
 		"keys for nothing":          {BinanceConfig{Keys: held}, "none is named"},
+		"a variable for nothing":    {BinanceConfig{Keys: KeysConfig{Environ: []string{"ROBSON_KEY_a_b=text"}}}, "none is named"},
 		"an address for nothing":    {BinanceConfig{URL: "http://x"}, "none is named"},
 		"confirmed for nothing":     {BinanceConfig{Production: true}, "none is named"},
 		"another environment":       {BinanceConfig{Environment: "live", Keys: held}, `environment "live"`},

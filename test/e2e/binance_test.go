@@ -116,8 +116,12 @@ func TestAnOrderLivesOverBinancesProtocolThroughRestarts(t *testing.T) {
 	}
 	require.Empty(t, only(u.readLog(0), "DISCREPANCY_DETECTED"))
 
+	shown := start(t, "", nil, "--data-dir", s.dir, "--token", u.token, "--tenant-id", u.tenant, "orders", "list", "--account-id", account)
+	require.Zero(t, shown.end(t, callMax), "%s", shown.output)
+	require.Contains(t, shown.output.String(), "filled")
+
 	s.stop()
-	u.requireNoLeak(x, map[string]string{"what the stack said before": before, "what the stack said": said(), "traces": traces.String()})
+	u.requireNoLeak(x, map[string]string{"what the stack said before": before, "what the stack said": said(), "what the command line shows": shown.output.String(), "traces": traces.String()})
 }
 
 // overExchange registers an account whose key is the exchange's, and hands the key over.

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -43,8 +45,23 @@ func (f *connectorFlags) register(cmd *cobra.Command) {
 	}
 }
 
-// check says by its flag what cannot be meant.
-func (f *connectorFlags) check(cmd *cobra.Command) error {
+// keyVariable begins the names of variables that hold API keys.
+const keyVariable = "ROBSON_KEY_"
+
+// takeKeys takes the variables that hold API keys out of the environment, before there is a child that would inherit them.
+func takeKeys() (taken []string) {
+	for _, pair := range os.Environ() {
+		name, _, _ := strings.Cut(pair, "=")
+		if strings.HasPrefix(name, keyVariable) && os.Unsetenv(name) == nil {
+			taken = append(taken, pair)
+		}
+	}
+	return taken
+}
+
+// prepare takes the keys of the environment in, and says by its flag what cannot be meant.
+func (f *connectorFlags) prepare(cmd *cobra.Command) error {
+	f.settings.Binance.Keys.Environ = takeKeys()
 	for _, name := range []string{"send-timeout", "ask-first", "ask-max", "sweep-every", "young", "recv-window", "venue-processing", "clock-margin", "sample-every", "lease"} {
 		value, err := cmd.Flags().GetDuration(name)
 		if err != nil {

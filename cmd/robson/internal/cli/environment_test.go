@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -82,4 +83,14 @@ func TestEnvironment_of_serve(t *testing.T) {
 	code, _, errOut = run(t, "demo", "--attach")
 	require.Equal(t, 2, code)
 	require.Contains(t, errOut, "no token")
+}
+
+// TestEnvironment_keys_are_taken_out leaves no child a key to inherit, whatever comes of the command.
+func TestEnvironment_keys_are_taken_out(t *testing.T) {
+	t.Setenv("ROBSON_KEY_a_b", "text")
+	code, _, errOut := run(t, "serve", "ledger")
+	require.Equal(t, 2, code)
+	require.NotContains(t, errOut, "text")
+	_, there := os.LookupEnv("ROBSON_KEY_a_b")
+	require.False(t, there)
 }
