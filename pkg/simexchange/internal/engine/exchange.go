@@ -34,6 +34,7 @@ type book struct {
 	Symbol
 	last    decimal.Decimal
 	tick    int64
+	tickAt  int64
 	orderID int64
 	tradeID int64
 	open    []*Order // in the order of their ids
@@ -111,6 +112,7 @@ type Standing struct {
 	Symbol
 	Last, Bid, Ask decimal.Decimal
 	Seq            int64 // how many prices there were
+	At             int64 // when the last of them was made
 }
 
 // Look is a symbol's market.
@@ -121,7 +123,7 @@ func (x *Exchange) Look(symbol string) (Standing, error) {
 	if b == nil {
 		return Standing{}, ErrSymbol
 	}
-	return Standing{Symbol: b.Symbol, Last: b.last, Bid: b.last, Ask: b.ask(), Seq: b.tick}, nil
+	return Standing{Symbol: b.Symbol, Last: b.last, Bid: b.last, Ask: b.ask(), Seq: b.tick, At: b.tickAt}, nil
 }
 
 // Change alters a symbol's filters, status or depth while it trades.

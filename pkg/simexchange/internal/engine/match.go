@@ -287,6 +287,7 @@ func (x *Exchange) Tick(symbol string, price decimal.Decimal, at int64) error {
 	}
 	b.last = price
 	b.tick++
+	b.tickAt = at
 	for _, o := range slices.Clone(b.open) {
 		if o.Open() {
 			a := x.accounts[o.Account]

@@ -15,6 +15,7 @@ var routes = map[string]route{
 	"GET /api/v3/time":               {weight: 1, do: func(a *API, _ *call) (any, error) { return map[string]any{"serverTime": a.Now()}, nil }},
 	"GET /api/v3/exchangeInfo":       {weight: 20, do: exchangeInfo},
 	"GET /api/v3/klines":             {weight: 2, do: klines},
+	"GET /api/v3/aggTrades":          {weight: 4, do: newestTrade},
 	"GET /api/v3/ticker/price":       {weight: 2, do: prices},
 	"GET /api/v3/ticker/bookTicker":  {weight: 2, do: bookTickers},
 	"GET /api/v3/depth":              {weight: 5, do: depth},
@@ -159,6 +160,24 @@ func (a *API) each(c *call, row func(engine.Standing) map[string]any) (any, erro
 		return out[0], nil
 	}
 	return out, nil
+}
+
+// newestTrade is the newest trade of a symbol, whatever limit is asked for: of prices, unlike of trades, the exchange keeps no list.
+func newestTrade(a *API, c *call) (any, error) {
+	symbol, err := c.must("symbol")
+	if err != nil {
+		return nil, err
+	}
+	m, err := a.Exchange.Look(symbol)
+	if err != nil {
+		return nil, err
+	}
+	if m.Seq == 0 {
+		return []map[string]any{}, nil
+	}
+	return []map[string]any{{
+		"a": m.Seq, "p": Num(m.Last), "q": "0.00000000", "f": m.Seq, "l": m.Seq, "T": m.At, "m": false, "M": true,
+	}}, nil
 }
 
 func prices(a *API, c *call) (any, error) {
