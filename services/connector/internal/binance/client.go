@@ -17,6 +17,7 @@ const (
 	opInstruments = "instruments"
 	opPrice       = "last_price"
 	opRate        = "taker_rate"
+	opSubscribe   = "subscribe"
 )
 
 // codeTimestamp is -1021: the request's timestamp is outside of the window.

@@ -82,47 +82,52 @@ type subscription struct {
 
 // subscribe opens a line and waits until the venue has confirmed that events come over it: only what is asked for from then on misses
 // nothing.
-func (a *account) subscribe(ctx context.Context) (line *socket, made subscription, err error) {
-	c, err := a.signed(ctx, "subscribe", 0, asking)
+func (a *account) subscribe(ctx context.Context) (*socket, subscription, error) {
+	c, err := a.signed(ctx, opSubscribe, 0, asking)
 	if err != nil {
-		return nil, made, err
+		return nil, subscription{}, err
 	}
-	line, err = a.venue.dial(ctx, streamUser, a.venue.cfg.WSAPIURL)
+	line, err := a.venue.dial(ctx, streamUser, a.venue.cfg.WSAPIURL)
 	if err != nil {
-		return nil, made, err
+		return nil, subscription{}, err
 	}
-	defer func() {
-		if err != nil {
-			line.close()
-		}
-	}()
+	made, err := a.confirm(ctx, line, c)
+	if err != nil {
+		line.close()
+		return nil, subscription{}, err
+	}
+	return line, made, nil
+}
+
+// confirm asks for the account's events over a line and waits for the answer.
+func (a *account) confirm(ctx context.Context, line *socket, c *call) (made subscription, err error) {
 	made.id = uuid.NewString()
 	// Dialing took its time: the stamp is to be of now.
 	if c.stamp, err = a.venue.time.now(ctx); err != nil {
-		return nil, made, err
+		return made, err
 	}
 	request, err := subscribeRequest(made.id, c)
 	if err != nil {
-		return nil, made, err
+		return made, err
 	}
-	if err = line.send(request); err != nil {
-		return nil, made, err
+	if err := line.send(request); err != nil {
+		return made, err
 	}
 	waiting, cancel := context.WithTimeout(ctx, a.venue.cfg.RequestTimeout)
 	defer cancel()
 	for {
 		messages, err := line.receive(waiting)
 		if err != nil {
-			return nil, made, fmt.Errorf("no answer to the subscription: %w", err)
+			return made, fmt.Errorf("no answer to the subscription: %w", err)
 		}
 		for n, message := range messages {
 			confirmed, err := a.answer(made.id, message)
 			if err != nil {
-				return nil, made, err
+				return made, err
 			}
 			if confirmed {
 				made.rest = messages[n+1:]
-				return line, made, nil
+				return made, nil
 			}
 		}
 	}
@@ -147,7 +152,7 @@ func (a *account) answer(id string, message []byte) (confirmed bool, err error) 
 	if code == codeTimestamp {
 		a.venue.time.forget()
 	}
-	return false, fmt.Errorf("%w: %w", errRefused, venue.Classify(venue.Answer{Operation: "subscribe", HTTPStatus: f.Status, Code: code, Message: text}))
+	return false, fmt.Errorf("%w: %w", errRefused, venue.Classify(venue.Answer{Operation: opSubscribe, HTTPStatus: f.Status, Code: code, Message: text}))
 }
 
 // subscribeRequest signs a subscription, by the method that any type of key may use.
