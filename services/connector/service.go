@@ -62,7 +62,6 @@ func Run(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) 
 		return err
 	}
 	defer func() { err = errors.Join(err, hangUp()) }()
-
 	venue := paper.NewVenue(node)
 	live, liveParts, err := cfg.Binance.live(logger, clk, books)
 	if err != nil {

@@ -54,7 +54,7 @@ func (v *Venue) instruments(ctx context.Context, age time.Duration) ([]venue.Ins
 	var info *lib.ExchangeInfo
 	err := v.read(ctx, c, func(ctx context.Context, client *lib.Client) (err error) {
 		info, err = client.NewExchangeInfoService().Do(ctx)
-		return err //nolint:wrapcheck // judged by the record
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func (v *Venue) lastPrice(ctx context.Context, symbol string) (last venue.Price,
 	var rows []*lib.AggTrade
 	err = v.read(ctx, c, func(ctx context.Context, client *lib.Client) (err error) {
 		rows, err = client.NewAggTradesService().Symbol(symbol).Limit(1).Do(ctx)
-		return err //nolint:wrapcheck // judged by the record
+		return err
 	})
 	if err != nil {
 		return venue.Price{}, 0, symbolError(err)

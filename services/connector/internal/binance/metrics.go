@@ -91,11 +91,12 @@ func (m *meters) broke(ctx context.Context, stream string) {
 	m.reconnects.Add(ctx, 1, metric.WithAttributes(attribute.String("stream", stream)))
 }
 
-func (m *meters) weight(used int64) { m.used.Record(context.Background(), used) }
-
 func (m *meters) done(ctx context.Context, c *call, took time.Duration, err error) {
 	operation := attribute.String("operation", c.operation)
 	m.duration.Record(ctx, took.Seconds(), metric.WithAttributes(operation))
+	if used, told := usedWeight(c.header); told {
+		m.used.Record(ctx, used)
+	}
 	if err != nil {
 		m.errors.Add(ctx, 1, metric.WithAttributes(operation, attribute.String("code", codeName(err))))
 	}

@@ -36,7 +36,7 @@ func (v *Venue) FollowPrices(ctx context.Context, symbol string, after int64, ha
 		case f.failed != nil:
 			return f.failed
 		case ctx.Err() != nil:
-			return ctx.Err() //nolint:wrapcheck // the caller's own end
+			return ctx.Err()
 		}
 		v.meters.broke(ctx, streamMarket)
 		v.log.WarnContext(ctx, "price stream interrupted", "symbol", symbol, "error", err)
@@ -44,7 +44,7 @@ func (v *Venue) FollowPrices(ctx context.Context, symbol string, after int64, ha
 			pause = v.cfg.RetryDelay
 		}
 		if err := clock.Sleep(ctx, v.clock, pause); err != nil {
-			return err //nolint:wrapcheck // the caller's own end
+			return err
 		}
 		pause = min(2*pause, v.cfg.RetryDelayMax)
 	}

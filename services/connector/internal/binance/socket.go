@@ -171,7 +171,7 @@ func (s *socket) receive(ctx context.Context) ([][]byte, error) {
 		select {
 		case <-s.arrived:
 		case <-ctx.Done():
-			return nil, ctx.Err() //nolint:wrapcheck // the caller's own end
+			return nil, ctx.Err()
 		}
 	}
 }

@@ -61,7 +61,7 @@ func (a *account) Follow(ctx context.Context, after venue.Cursor, handle func(co
 // interrupted counts a line that ended without anybody here having wanted it.
 func (a *account) interrupted(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return ctx.Err() //nolint:wrapcheck // the caller's own end
+		return ctx.Err()
 	}
 	a.venue.meters.broke(ctx, streamUser)
 	return fmt.Errorf("follow account: %w", err)

@@ -92,7 +92,7 @@ func (v *Venue) askTime(ctx context.Context) (at time.Time, err error) {
 	err = v.do(ctx, &call{operation: opTime, weight: 1, class: trading}, func(ctx context.Context, client *lib.Client) error {
 		ms, err := client.NewServerTimeService().Do(ctx)
 		at = time.UnixMilli(ms).UTC()
-		return err //nolint:wrapcheck // judged by the record
+		return err
 	})
 	return at, err
 }

@@ -40,7 +40,7 @@ func (a *account) Place(ctx context.Context, order venue.NewOrder) (venue.Placed
 	var response *lib.CreateOrderResponse
 	err = a.venue.do(ctx, c, func(ctx context.Context, client *lib.Client) error {
 		response, err = request(client, order).Do(ctx, a.venue.window())
-		return err //nolint:wrapcheck // judged by the record
+		return err
 	})
 	if err != nil {
 		return venue.Placed{}, err
@@ -77,7 +77,7 @@ func (a *account) Cancel(ctx context.Context, cancel venue.CancelOrder) (venue.O
 			service = service.NewClientOrderID(string(cancel.CancelID))
 		}
 		response, err = service.Do(ctx, a.venue.window())
-		return err //nolint:wrapcheck // judged by the record
+		return err
 	})
 	if err != nil {
 		return venue.Order{}, err
@@ -94,7 +94,7 @@ func (a *account) QueryOrder(ctx context.Context, symbol string, id venue.Client
 	var row *lib.Order
 	c, err := a.ask(ctx, venue.OpQuery, weightQuery, asking, func(ctx context.Context, client *lib.Client) (err error) {
 		row, err = client.NewGetOrderService().Symbol(symbol).OrigClientOrderID(string(id)).Do(ctx, a.venue.window())
-		return err //nolint:wrapcheck // judged by the record
+		return err
 	})
 	if err != nil {
 		return venue.Order{}, err

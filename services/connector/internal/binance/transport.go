@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/robson/robson/pkg/clock"
 	"github.com/robson/robson/services/connector/internal/venue"
 )
 
@@ -26,17 +25,15 @@ var errNoCall = errors.New("a request without a record")
 // transport lets requests out, each once, and records what came back.
 type transport struct {
 	base   *http.Transport
-	clock  clock.Clock
 	budget *budget
-	meters *meters
 }
 
-func newTransport(clk clock.Clock, b *budget, m *meters) *transport {
+func newTransport(b *budget) *transport {
 	base := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one, by its documentation
 	base.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	base.TLSHandshakeTimeout = dialTimeout
 	base.MaxIdleConnsPerHost = 16
-	return &transport{base: base, clock: clk, budget: b, meters: m}
+	return &transport{base: base, budget: b}
 }
 
 // RoundTrip is for the library's clients, whose requests carry a call.
@@ -80,9 +77,6 @@ func (t *transport) record(c *call, response *http.Response, spent *spending) (*
 		c.cut = err
 	}
 	spent.answered(response.Header)
-	if used, ok := usedWeight(response.Header); ok {
-		t.meters.weight(used)
-	}
 	code, _ := codeOf(c.body)
 	switch {
 	case code == codeTooManyOrders:

@@ -118,7 +118,7 @@ func New(log *slog.Logger, clk clock.Clock, cfg Config) (*Venue, error) {
 		return nil, err
 	}
 	v.time = &serverClock{clock: clk, age: cfg.TimeAge, ask: v.askTime}
-	v.rest = newTransport(clk, v.budget, v.meters)
+	v.rest = newTransport(v.budget)
 	return v, nil
 }
 
