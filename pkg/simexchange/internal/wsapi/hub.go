@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 
@@ -286,12 +287,31 @@ func (h *Hub) serveMarket(w http.ResponseWriter, r *http.Request, names string, 
 		return
 	}
 	defer h.forget(c)
+	h.listen(c, strings.Split(names, "/"), wrapped)
+	c.read(func(message []byte) {
+		var q struct {
+			ID     json.RawMessage `json:"id"`
+			Method string          `json:"method"`
+			Params []string        `json:"params"`
+		}
+		if json.Unmarshal(message, &q) != nil || q.Method != "SUBSCRIBE" {
+			c.send(map[string]any{"error": map[string]any{"code": 2, "msg": "Invalid request: only SUBSCRIBE is known"}, "id": q.ID})
+			return
+		}
+		h.listen(c, q.Params, wrapped)
+		c.send(map[string]any{"result": nil, "id": q.ID})
+	})
+}
+
+// listen adds market streams to a connection; one that it has already is not added twice.
+func (h *Hub) listen(c *conn, names []string, wrapped bool) {
 	h.mu.Lock()
-	for _, name := range strings.Split(names, "/") {
-		h.streams[name] = append(h.streams[name], &market{c, wrapped})
+	defer h.mu.Unlock()
+	for _, name := range names {
+		if !slices.ContainsFunc(h.streams[name], func(m *market) bool { return m.conn == c }) {
+			h.streams[name] = append(h.streams[name], &market{c, wrapped})
+		}
 	}
-	h.mu.Unlock()
-	c.read(func([]byte) {})
 }
 
 // Publish tells a market stream's listeners.

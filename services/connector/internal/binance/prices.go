@@ -57,6 +57,10 @@ func (f *priceFollower) line(ctx context.Context) error {
 		return err
 	}
 	defer line.close()
+	messages, err := f.confirm(ctx, line)
+	if err != nil {
+		return err
+	}
 	last, first, err := f.venue.lastPrice(ctx, f.symbol)
 	switch {
 	case errors.Is(err, venue.ErrNoPrice): // the stream will tell the first
@@ -69,16 +73,51 @@ func (f *priceFollower) line(ctx context.Context) error {
 		}
 	}
 	for {
-		messages, err := line.receive(ctx)
-		if err != nil {
-			return err
-		}
 		prices, err := f.read(messages)
 		if err != nil {
 			return err
 		}
 		if err := f.give(ctx, prices); err != nil {
 			return err
+		}
+		if messages, err = line.receive(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// confirm waits until the venue has confirmed that trades come over a line, and gives what came behind that. Only a price that is asked
+// for from then on lets none fall between it and the first that is streamed.
+func (f *priceFollower) confirm(ctx context.Context, line *socket) ([][]byte, error) {
+	const id = 1
+	request, err := json.Marshal(map[string]any{"method": "SUBSCRIBE", "params": []string{marketStream(f.symbol)}, "id": id})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errRefused, err)
+	}
+	if err := line.send(request); err != nil {
+		return nil, err
+	}
+	waiting, cancel := context.WithTimeout(ctx, f.venue.cfg.RequestTimeout)
+	defer cancel()
+	for {
+		messages, err := line.receive(waiting)
+		if err != nil {
+			return nil, fmt.Errorf("no answer to the subscription: %w", err)
+		}
+		for n, message := range messages {
+			var answer struct {
+				ID    int             `json:"id"`
+				Error json.RawMessage `json:"error"`
+			}
+			if err := json.Unmarshal(message, &answer); err != nil {
+				return nil, fmt.Errorf("%w: %w", errRefused, errUnreadable)
+			}
+			if len(answer.Error) > 0 {
+				return nil, errRefused
+			}
+			if answer.ID == id {
+				return messages[n+1:], nil
+			}
 		}
 	}
 }

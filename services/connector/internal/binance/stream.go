@@ -172,7 +172,9 @@ func subscribeRequest(id string, c *call) ([]byte, error) {
 	return request, nil
 }
 
-// marketAddress is where the trades of a symbol are streamed.
+// marketStream is the stream of a symbol's trades, marketAddress where it is.
+func marketStream(symbol string) string { return strings.ToLower(symbol) + "@trade" }
+
 func (v *Venue) marketAddress(symbol string) string {
-	return v.cfg.StreamURL + "/ws/" + strings.ToLower(symbol) + "@trade"
+	return v.cfg.StreamURL + "/ws/" + marketStream(symbol)
 }
