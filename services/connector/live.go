@@ -24,8 +24,8 @@ import (
 // KeysConfig says where the API keys of accounts are.
 type KeysConfig = keys.Config
 
-// BinanceConfig says which Binance is served beside the paper venue. The zero value serves none. There is one for a process: the
-// client library keeps the addresses of its sockets for all of it.
+// BinanceConfig says which Binance is served beside the paper venue. The zero value serves none. There is one for a process: all its
+// requests count against one limit of the venue.
 type BinanceConfig struct {
 	// Environment is prod, testnet, demo or sim; empty: none. It serves the accounts of exchange binance in that environment.
 	Environment string

@@ -118,7 +118,7 @@ func (a *account) OpenOrders(ctx context.Context, symbol string) ([]venue.Order,
 		if symbol != "" {
 			service = service.Symbol(symbol)
 		}
-		return service.Do(ctx, a.venue.window()) //nolint:wrapcheck // judged by the record
+		return service.Do(ctx, a.venue.window())
 	})
 }
 
@@ -128,7 +128,7 @@ func (a *account) Orders(ctx context.Context, symbol string, from venue.OrderID,
 		return nil, err
 	}
 	return a.orders(ctx, venue.OpListOrders, weightList, func(ctx context.Context, client *lib.Client) ([]*lib.Order, error) {
-		return client.NewListOrdersService().Symbol(symbol).OrderID(max(int64(from), 0)).Limit(limit).Do(ctx, a.venue.window()) //nolint:wrapcheck // judged by the record
+		return client.NewListOrdersService().Symbol(symbol).OrderID(max(int64(from), 0)).Limit(limit).Do(ctx, a.venue.window())
 	})
 }
 
@@ -196,7 +196,7 @@ func (a *account) trades(
 	var rows []*lib.TradeV3
 	c, err := a.ask(ctx, operation, weight, of, func(ctx context.Context, client *lib.Client) (err error) {
 		rows, err = list(client).Do(ctx, a.venue.window())
-		return err //nolint:wrapcheck // judged by the record
+		return err
 	})
 	if err != nil {
 		return nil, err

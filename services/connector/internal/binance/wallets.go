@@ -90,7 +90,7 @@ func (a *account) TakerRate(ctx context.Context, symbol string) (decimal.Decimal
 	}
 	c, err := a.ask(ctx, opRate, weightRate, asking, func(ctx context.Context, client *lib.Client) error {
 		_, err := client.NewGetCommissionRatesService().Symbol(symbol).Do(ctx, a.venue.window())
-		return err //nolint:wrapcheck // judged by the record
+		return err
 	})
 	if err != nil {
 		return decimal.Zero, symbolError(err)
@@ -109,7 +109,7 @@ func (a *account) Balances(ctx context.Context) (venue.BalanceSheet, error) {
 	var held *lib.Account
 	c, err := a.ask(ctx, venue.OpBalances, weightAccount, asking, func(ctx context.Context, client *lib.Client) (err error) {
 		held, err = client.NewGetAccountService().OmitZeroBalances(true).Do(ctx, a.venue.window())
-		return err //nolint:wrapcheck // judged by the record
+		return err
 	})
 	if err != nil {
 		return venue.BalanceSheet{}, err

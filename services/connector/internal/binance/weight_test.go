@@ -51,7 +51,7 @@ func TestBudget_keeps_a_reserve(t *testing.T) {
 
 	held := make(chan error, 1)
 	go func() {
-		_, err := b.take(context.Background(), &call{class: listing, weight: 20}) //nolint:forbidigo,usetesting // it has no deadline
+		_, err := b.take(context.Background(), &call{class: listing, weight: 20})
 		held <- err
 	}()
 	fake.WaitFor(1)
