@@ -143,11 +143,12 @@ func (n *Node) hold(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	server, err := serve(ctx, n.config.Dir, e)
+	server, err := listen(ctx, n.config.Dir, e)
 	if err != nil {
 		return err
 	}
-	n.set(e, nil)
+	n.set(e, nil) // before anyone is answered: who was, finds that this process holds the venue
+	go server.serve()
 	n.log.InfoContext(ctx, "paper venue held by this process", "dir", n.config.Dir)
 	defer server.close()
 	defer n.set(nil, nil)

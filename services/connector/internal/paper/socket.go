@@ -41,14 +41,16 @@ func socketPath(dir string) (string, func(), error) {
 }
 
 type server struct {
-	http    *http.Server
-	release func()
-	stop    context.CancelFunc
-	done    chan struct{}
+	listener net.Listener
+	http     *http.Server
+	release  func()
+	stop     context.CancelFunc
+	done     chan struct{}
 }
 
-// serve answers the other processes. The caller holds the directory, so a socket that is there is a dead holder's.
-func serve(ctx context.Context, dir string, e *engine.Engine) (*server, error) {
+// listen makes the socket that the other processes find; who calls waits for serve. The caller holds the directory, so a socket
+// that is there is a dead holder's.
+func listen(ctx context.Context, dir string, e *engine.Engine) (*server, error) {
 	path, release, err := socketPath(dir)
 	if err != nil {
 		return nil, err
@@ -67,15 +69,16 @@ func serve(ctx context.Context, dir string, e *engine.Engine) (*server, error) {
 		return nil, errors.Join(fmt.Errorf("protect socket: %w", err), listener.Close())
 	}
 	ctx, stop := context.WithCancel(ctx)
-	s := &server{release: release, stop: stop, done: make(chan struct{}), http: &http.Server{
+	return &server{listener: listener, release: release, stop: stop, done: make(chan struct{}), http: &http.Server{
 		Handler: handler(e), ReadHeaderTimeout: headerTimeout,
 		BaseContext: func(net.Listener) context.Context { return ctx },
-	}}
-	go func() {
-		defer close(s.done)
-		_ = s.http.Serve(listener) // ends by close; a broken listener leaves the socket dead, and others take over
-	}()
-	return s, nil
+	}}, nil
+}
+
+// serve answers the other processes until close.
+func (s *server) serve() {
+	defer close(s.done)
+	_ = s.http.Serve(s.listener) // ends by close; a broken listener leaves the socket dead, and others take over
 }
 
 func (s *server) close() {
