@@ -154,7 +154,11 @@ func (s *Server) adminOrders(mux *http.ServeMux) {
 		if err != nil {
 			return nil, err
 		}
+		trades, err := s.Trades(account, "")
+		if err != nil {
+			return nil, err
+		}
 		balances, err := s.Balances(account)
-		return map[string]any{"orders": orders, "balances": balances}, err
+		return map[string]any{"orders": orders, "trades": trades, "balances": balances}, err
 	})
 }

@@ -109,8 +109,8 @@ type Config struct {
 	Clock clock.Clock
 	// FirstID is the first order and trade id of each symbol, 1 if zero.
 	FirstID int64
-	// Unlimited answers however much weight was used; it is counted all the same.
-	Unlimited bool
+	// WeightMax is the weight that all callers together may use in a minute, as exchangeInfo tells; zero: Binance's 6,000.
+	WeightMax int64
 	// Token opens /sim/; without one it is shut.
 	Token string
 }

@@ -118,7 +118,7 @@ func TestREST_weight(t *testing.T) {
 func TestChaos_is_seeded(t *testing.T) {
 	t.Parallel()
 	harmed := func() (out []string) {
-		server, err := simexchange.New(simexchange.Config{Unlimited: true, Prices: map[string]string{"BTCUSDT": "60000"}})
+		server, err := simexchange.New(simexchange.Config{WeightMax: 1_000_000, Prices: map[string]string{"BTCUSDT": "60000"}})
 		require.NoError(t, err)
 		defer server.Close()
 		keys, err := server.AddAccount(simexchange.Account{Name: "one", Balances: map[string]string{"USDT": "100000"}})
@@ -189,7 +189,7 @@ func TestFault_half_open(t *testing.T) {
 // A thousand accounts fit on one exchange, and none of them sees the others.
 func TestServer_many_accounts(t *testing.T) {
 	t.Parallel()
-	server, err := simexchange.New(simexchange.Config{Unlimited: true, Prices: map[string]string{"BTCUSDT": "60000"}})
+	server, err := simexchange.New(simexchange.Config{WeightMax: 1_000_000, Prices: map[string]string{"BTCUSDT": "60000"}})
 	require.NoError(t, err)
 	t.Cleanup(server.Close)
 	order := simexchange.OrderRequest{

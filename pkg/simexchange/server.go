@@ -194,7 +194,7 @@ func (s *Server) Orders(account, symbol string) ([]Order, error) {
 	return s.world.Load().exchange.Orders(account, symbol, 0)
 }
 
-// Trades are an account's trades on a symbol, oldest first.
+// Trades are an account's trades on a symbol, oldest first, of all symbols if symbol is empty.
 func (s *Server) Trades(account, symbol string) ([]Trade, error) {
 	return s.world.Load().exchange.Trades(account, symbol, 0)
 }

@@ -19,7 +19,7 @@ var shared *simexchange.Server
 func TestMain(m *testing.M) {
 	var err error
 	shared, err = simexchange.New(simexchange.Config{
-		Unlimited: true, Token: "t", Seed: 1, Prices: map[string]string{"BTCUSDT": "60000", "ETHUSDT": "2000", "BNBUSDT": "600"},
+		WeightMax: 1_000_000, Token: "t", Seed: 1, Prices: map[string]string{"BTCUSDT": "60000", "ETHUSDT": "2000", "BNBUSDT": "600"},
 	})
 	if err != nil {
 		panic(err)

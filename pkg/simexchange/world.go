@@ -67,7 +67,7 @@ func (s *Server) found(cfg Config) (*world, error) {
 	}
 	w.mux = http.NewServeMux()
 	w.mux.Handle("/", &httpapi.API{
-		Exchange: w.exchange, Plan: w.plan, Ring: w.ring, Budget: &httpapi.Budget{Unlimited: cfg.Unlimited}, Log: w.log, Past: w.past,
+		Exchange: w.exchange, Plan: w.plan, Ring: w.ring, Budget: &httpapi.Budget{WeightMax: cfg.WeightMax}, Log: w.log, Past: w.past,
 		Now: s.now, Clock: cfg.Clock, Done: s.done,
 	})
 	w.mux.HandleFunc("/ws-api/v3", w.hub.ServeAPI)

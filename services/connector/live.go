@@ -37,6 +37,8 @@ type BinanceConfig struct {
 	// ReceiveWindow, Processing and Margin bound the life of a request (venue.Timing); their sum is how long an order of unknown
 	// outcome may remain one. Defaults 5 s, 10 s and 5 s, by Binance's documented limits.
 	ReceiveWindow, Processing, Margin time.Duration
+	// Silence is after how long without a word a stream counts as dead. Default 1 min: Binance pings every 20 s.
+	Silence time.Duration
 	// Keys are the accounts' API keys.
 	Keys KeysConfig
 }
@@ -84,14 +86,14 @@ func (c BinanceConfig) withDefaults() (BinanceConfig, error) {
 		return c, fmt.Errorf("binance config: an address is for sim; those of %s are Binance's own", c.Environment)
 	case c.Keys.Dir == "" && len(c.Keys.Environ) == 0:
 		return c, errors.New("binance config: no keys: name a directory (--keys-dir) or set ROBSON_KEY_ variables")
-	case min(c.ReceiveWindow, c.Processing, c.Margin) < 0 || c.ReceiveWindow > receiveWindowMax:
-		return c, fmt.Errorf("binance config: window %s, processing %s and margin %s must not be negative, and the window at most %s",
-			c.ReceiveWindow, c.Processing, c.Margin, receiveWindowMax)
+	case min(c.ReceiveWindow, c.Processing, c.Margin, c.Silence) < 0 || c.ReceiveWindow > receiveWindowMax:
+		return c, fmt.Errorf("binance config: window %s, processing %s, margin %s and silence %s must not be negative, and the window at most %s",
+			c.ReceiveWindow, c.Processing, c.Margin, c.Silence, receiveWindowMax)
 	}
 	for _, wait := range []struct {
 		of    *time.Duration
 		usual time.Duration
-	}{{&c.ReceiveWindow, 5 * time.Second}, {&c.Processing, 10 * time.Second}, {&c.Margin, 5 * time.Second}} {
+	}{{&c.ReceiveWindow, 5 * time.Second}, {&c.Processing, 10 * time.Second}, {&c.Margin, 5 * time.Second}, {&c.Silence, time.Minute}} {
 		if *wait.of == 0 {
 			*wait.of = wait.usual
 		}
@@ -138,7 +140,7 @@ func (c BinanceConfig) live(log *slog.Logger, clk clock.Clock, books *ledger.Led
 	of := environments[c.Environment].environment
 	served, err := binance.New(log, clk, binance.Config{
 		Environment: of, RESTURL: at.rest, WSAPIURL: at.wsAPI, StreamURL: at.streams, Credentials: credentials{ring},
-		Timing: venue.Timing{ReceiveWindow: c.ReceiveWindow, Processing: c.Processing, Margin: c.Margin},
+		Timing: venue.Timing{ReceiveWindow: c.ReceiveWindow, Processing: c.Processing, Margin: c.Margin}, Silence: c.Silence,
 	})
 	if err != nil {
 		ring.Close()

@@ -38,6 +38,7 @@ func (f *connectorFlags) register(cmd *cobra.Command) {
 		{&s.Binance.ReceiveWindow, "recv-window", 5 * time.Second, "how long after its stamp Binance may take a request in (recvWindow)"},
 		{&s.Binance.Processing, "venue-processing", 10 * time.Second, "how long Binance may be at a request that it took in"},
 		{&s.Binance.Margin, "clock-margin", 5 * time.Second, "what clocks may differ by before an order that Binance does not know is given up"},
+		{&s.Binance.Silence, "stream-silence", time.Minute, "after how long without a word a stream of Binance, which pings every 20 s, counts as dead"},
 		{&s.Follower.SampleEvery, "sample-every", time.Minute, "how often an account's balances are sampled"},
 		{&s.Follower.LeaseTTL, "lease", 5 * time.Second, "how long an account stays with a connector that has died"},
 	} {
@@ -62,7 +63,7 @@ func takeKeys() (taken []string) {
 // prepare takes the keys of the environment in, and says by its flag what cannot be meant.
 func (f *connectorFlags) prepare(cmd *cobra.Command) error {
 	f.settings.Binance.Keys.Environ = takeKeys()
-	for _, name := range []string{"send-timeout", "ask-first", "ask-max", "sweep-every", "young", "recv-window", "venue-processing", "clock-margin", "sample-every", "lease"} {
+	for _, name := range []string{"send-timeout", "ask-first", "ask-max", "sweep-every", "young", "recv-window", "venue-processing", "clock-margin", "stream-silence", "sample-every", "lease"} {
 		value, err := cmd.Flags().GetDuration(name)
 		if err != nil {
 			return err

@@ -41,6 +41,7 @@ curl -s -H 'X-Sim-Token: open' -d '{"kind":"accept_then_5xx","method":"POST","pa
 type simexchangeFlags struct {
 	listen, symbol, klines, trades, accounts, token string
 	seed                                            uint64
+	weightMax                                       int64
 	prices                                          map[string]string
 	walks                                           map[string]int64
 	pace                                            time.Duration
@@ -69,6 +70,7 @@ func simexchangeCommand(app *App) *cobra.Command {
 	flags.StringToInt64Var(&f.walks, "walk", nil, "symbols that walk by chance, and by how many ticks at most, such as ETHUSDT=50")
 	flags.DurationVar(&f.pace, "pace", 0, "how often the next price comes (default: only by POST /sim/step)")
 	flags.StringVar(&f.accounts, "accounts", "", "a `file` of accounts: [{\"name\": \"one\", \"balances\": {\"USDT\": \"10000\"}}] (default: one with 100000 USDT)")
+	flags.Int64Var(&f.weightMax, "weight-max", 0, "the request weight that all clients together may use in a minute (default: Binance's 6000)")
 	flags.StringVar(&f.token, "token", "", "what opens /sim/, in the header "+simexchange.TokenHeader+" (default: it is shut)")
 	return cmd
 }
@@ -105,6 +107,10 @@ func (f *simexchangeFlags) run(ctx context.Context, app *App) error {
 func (f *simexchangeFlags) config() (simexchange.Config, error) {
 	cfg := simexchange.Config{
 		Listen: f.listen, Seed: f.seed, Prices: maps.Clone(f.prices), Walks: f.walks, Pace: f.pace, Token: f.token, Files: map[string]string{},
+		WeightMax: f.weightMax,
+	}
+	if f.weightMax < 0 {
+		return cfg, fault.InvalidField("weight-max", "%d: must not be below zero", f.weightMax)
 	}
 	if f.klines != "" && f.trades != "" {
 		return cfg, fault.InvalidField("trades", "must not be given together with --klines")

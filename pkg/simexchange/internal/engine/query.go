@@ -160,7 +160,7 @@ func (x *Exchange) Orders(name, symbol string, lag int) ([]Order, error) {
 	return out, nil
 }
 
-// Trades are the account's trades on a symbol, oldest first, without the last lag ones.
+// Trades are the account's trades on a symbol, oldest first, without the last lag ones; of all symbols if it is empty.
 func (x *Exchange) Trades(name, symbol string, lag int) ([]Trade, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -168,11 +168,18 @@ func (x *Exchange) Trades(name, symbol string, lag int) ([]Trade, error) {
 	if a == nil {
 		return nil, ErrAccountUnknown
 	}
-	if x.symbols[symbol] == nil {
+	names := []string{symbol}
+	if symbol == "" {
+		names = slices.Sorted(maps.Keys(a.trades))
+	} else if x.symbols[symbol] == nil {
 		return nil, ErrSymbol
 	}
-	all := a.trades[symbol]
-	return slices.Clone(all[:max(0, len(all)-lag)]), nil
+	var out []Trade
+	for _, n := range names {
+		all := a.trades[n]
+		out = append(out, all[:max(0, len(all)-lag)]...)
+	}
+	return out, nil
 }
 
 // Sheet is an account's fees and balances.

@@ -1,13 +1,14 @@
 package httpapi
 
 import (
+	"cmp"
 	"net/http"
 	"sync"
 )
 
 // Limits as exchangeInfo says them.
 const (
-	weightMax   = 6000
+	weightUsual = 6000
 	minute      = 60_000
 	tenSeconds  = 10_000
 	day         = 86_400_000
@@ -20,8 +21,8 @@ const (
 
 // Budget counts weight for everyone and orders for each account.
 type Budget struct {
-	// Unlimited counts, but refuses nobody: for many accounts in one test.
-	Unlimited bool
+	// WeightMax is what all callers together may use in a minute; zero: what Binance allows. Set before the first call.
+	WeightMax int64
 
 	mu     sync.Mutex
 	minute int64
@@ -33,6 +34,8 @@ type Budget struct {
 }
 
 type count struct{ tens, tensUsed, day, dayUsed int64 }
+
+func (b *Budget) max() int64 { return cmp.Or(b.WeightMax, weightUsual) }
 
 // spend counts weight and gives what was used in this minute.
 func (b *Budget) spend(now, weight int64) int64 {
@@ -50,11 +53,9 @@ func (b *Budget) blocked(now int64) (status int, seconds int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case b.Unlimited:
-		return 0, 0
 	case now < b.until:
 		return http.StatusTeapot, (b.until-now)/1000 + 1
-	case b.used <= weightMax:
+	case b.used <= b.max():
 		return 0, 0
 	}
 	if b.refused++; b.refused > refusedMax {
@@ -79,7 +80,7 @@ func (b *Budget) count(account string, now int64, one bool) (tens, daily int64) 
 // full says whether an account may place no more orders for now.
 func (b *Budget) full(account string, now int64) bool {
 	tens, daily := b.count(account, now, false)
-	return !b.Unlimited && (tens >= ordersTens || daily >= ordersDaily)
+	return tens >= ordersTens || daily >= ordersDaily
 }
 
 func (b *Budget) at(account string, now int64) *count {

@@ -11,7 +11,7 @@ func TestBudget_bans_who_goes_on(t *testing.T) {
 	t.Parallel()
 	now := int64(30_000)
 	b := &Budget{}
-	require.EqualValues(t, weightMax, b.spend(now, weightMax))
+	require.EqualValues(t, weightUsual, b.spend(now, weightUsual))
 	status, _ := b.blocked(now)
 	require.Zero(t, status)
 	b.spend(now, 1)

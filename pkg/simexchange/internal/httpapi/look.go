@@ -32,12 +32,12 @@ var routes = map[string]route{
 	"GET /api/v3/rateLimit/order":    {signed: true, weight: 40, do: orderLimits},
 }
 
-func limits() []map[string]any {
-	row := func(kind, interval string, n, limit int) map[string]any {
+func (a *API) limits() []map[string]any {
+	row := func(kind, interval string, n, limit int64) map[string]any {
 		return map[string]any{"rateLimitType": kind, "interval": interval, "intervalNum": n, "limit": limit}
 	}
 	return []map[string]any{
-		row("REQUEST_WEIGHT", "MINUTE", 1, weightMax), row("ORDERS", "SECOND", 10, ordersTens), row("ORDERS", "DAY", 1, ordersDaily),
+		row("REQUEST_WEIGHT", "MINUTE", 1, a.Budget.max()), row("ORDERS", "SECOND", 10, ordersTens), row("ORDERS", "DAY", 1, ordersDaily),
 	}
 }
 
@@ -55,7 +55,7 @@ func exchangeInfo(a *API, c *call) (any, error) {
 		symbols = append(symbols, describe(market.Symbol))
 	}
 	return map[string]any{
-		"timezone": "UTC", "serverTime": a.Now(), "rateLimits": limits(), "exchangeFilters": []any{}, "symbols": symbols,
+		"timezone": "UTC", "serverTime": a.Now(), "rateLimits": a.limits(), "exchangeFilters": []any{}, "symbols": symbols,
 	}, nil
 }
 
