@@ -66,6 +66,9 @@ const (
 	Shutdown          = fault.Shutdown
 )
 
+// pingUsual is Binance's.
+const pingUsual = 20 * time.Second
+
 // Account is an account and its API key.
 type Account struct {
 	Name     string            `json:"name"`
@@ -111,6 +114,8 @@ type Config struct {
 	FirstID int64
 	// WeightMax is the weight that all callers together may use in a minute, as exchangeInfo tells; zero: Binance's 6,000.
 	WeightMax int64
+	// PingEvery is how often each WebSocket is pinged; zero: every 20 s, as Binance does.
+	PingEvery time.Duration
 	// Token opens /sim/; without one it is shut.
 	Token string
 }
@@ -121,6 +126,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Clock == nil {
 		c.Clock = clock.System()
+	}
+	if c.PingEvery == 0 {
+		c.PingEvery = pingUsual
 	}
 	if len(c.Symbols) == 0 {
 		c.Symbols = DefaultSymbols()

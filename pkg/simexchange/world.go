@@ -35,7 +35,7 @@ type world struct {
 
 func (s *Server) found(cfg Config) (*world, error) {
 	w := &world{plan: &fault.Plan{}, ring: &sign.Ring{}, log: &httpapi.Log{}, past: &httpapi.Past{}, now: s.now, seed: cfg.Seed}
-	w.hub = &wsapi.Hub{Ring: w.ring, Plan: w.plan, Now: s.now, Clock: cfg.Clock}
+	w.hub = &wsapi.Hub{Ring: w.ring, Plan: w.plan, Now: s.now, Clock: cfg.Clock, PingEvery: cfg.PingEvery}
 	var err error
 	if w.exchange, err = engine.New(engine.Config{Symbols: cfg.Symbols, FirstID: cfg.FirstID}, w.hub.Tell); err != nil {
 		return nil, err

@@ -42,6 +42,7 @@ type simexchangeFlags struct {
 	listen, symbol, klines, trades, accounts, token string
 	seed                                            uint64
 	weightMax                                       int64
+	pingEvery                                       time.Duration
 	prices                                          map[string]string
 	walks                                           map[string]int64
 	pace                                            time.Duration
@@ -71,6 +72,7 @@ func simexchangeCommand(app *App) *cobra.Command {
 	flags.DurationVar(&f.pace, "pace", 0, "how often the next price comes (default: only by POST /sim/step)")
 	flags.StringVar(&f.accounts, "accounts", "", "a `file` of accounts: [{\"name\": \"one\", \"balances\": {\"USDT\": \"10000\"}}] (default: one with 100000 USDT)")
 	flags.Int64Var(&f.weightMax, "weight-max", 0, "the request weight that all clients together may use in a minute (default: Binance's 6000)")
+	flags.DurationVar(&f.pingEvery, "ping-every", 20*time.Second, "how often each WebSocket is pinged")
 	flags.StringVar(&f.token, "token", "", "what opens /sim/, in the header "+simexchange.TokenHeader+" (default: it is shut)")
 	return cmd
 }
@@ -107,7 +109,10 @@ func (f *simexchangeFlags) run(ctx context.Context, app *App) error {
 func (f *simexchangeFlags) config() (simexchange.Config, error) {
 	cfg := simexchange.Config{
 		Listen: f.listen, Seed: f.seed, Prices: maps.Clone(f.prices), Walks: f.walks, Pace: f.pace, Token: f.token, Files: map[string]string{},
-		WeightMax: f.weightMax,
+		WeightMax: f.weightMax, PingEvery: f.pingEvery,
+	}
+	if f.pingEvery <= 0 {
+		return cfg, fault.InvalidField("ping-every", "%s: must be above zero", f.pingEvery)
 	}
 	if f.weightMax < 0 {
 		return cfg, fault.InvalidField("weight-max", "%d: must not be below zero", f.weightMax)

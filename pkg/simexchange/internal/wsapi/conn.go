@@ -14,7 +14,6 @@ import (
 const (
 	queueMax   = 8192
 	messageMax = 64 << 10
-	pingEvery  = 20 * time.Second
 	writeMax   = 10 * time.Second
 )
 
@@ -75,7 +74,7 @@ func (c *conn) finish() {
 }
 
 // write is the writer: it ends when the connection does.
-func (c *conn) write(clk clock.Clock) {
+func (c *conn) write(clk clock.Clock, pingEvery time.Duration) {
 	defer c.end()
 	ticker := clk.NewTicker(pingEvery)
 	defer ticker.Stop()

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/shopspring/decimal"
 
@@ -27,6 +28,8 @@ type Hub struct {
 	Plan  *fault.Plan
 	Now   func() int64
 	Clock clock.Clock
+	// PingEvery is how often each connection is pinged.
+	PingEvery time.Duration
 
 	mu      sync.Mutex
 	closed  bool
@@ -70,7 +73,7 @@ func (h *Hub) accept(w http.ResponseWriter, r *http.Request) *conn {
 	h.running.Add(1)
 	go func() {
 		defer h.running.Done()
-		c.write(h.Clock)
+		c.write(h.Clock, h.PingEvery)
 	}()
 	return c
 }
