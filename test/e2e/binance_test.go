@@ -45,8 +45,8 @@ func (u *user) bookOf(x *exchange, account string) {
 			}
 			executed[o.GetClientOrderId()] = o.GetFilledQuantity()
 		}
-		orders, held := x.state()
-		for _, o := range orders {
+		at := x.state()
+		for _, o := range at.Orders {
 			if executed[o.ClientOrderID] != o.Executed {
 				return "order " + o.ClientOrderID + ": " + executed[o.ClientOrderID] + " of " + o.Executed + " executed are in the log"
 			}
@@ -56,8 +56,8 @@ func (u *user) bookOf(x *exchange, account string) {
 			return err.Error()
 		}
 		for _, b := range balances.GetBalances() {
-			if at := held[b.GetAsset()]; at.Free != b.GetFree() || at.Locked != b.GetLocked() {
-				return b.GetAsset() + ": " + b.GetFree() + " free, " + b.GetLocked() + " locked; the exchange has " + at.Free + " and " + at.Locked
+			if held := at.Balances[b.GetAsset()]; held.Free != b.GetFree() || held.Locked != b.GetLocked() {
+				return b.GetAsset() + ": " + b.GetFree() + " free, " + b.GetLocked() + " locked; the exchange has " + held.Free + " and " + held.Locked
 			}
 		}
 		if len(balances.GetBalances()) == 0 {
@@ -75,7 +75,7 @@ func TestAnOrderLivesOverBinancesProtocolThroughRestarts(t *testing.T) {
 	binary(t)
 	x, traces, keys := newExchange(t), newCollector(t), t.TempDir()
 	s := ownStack(t, func(s *stack) {
-		s.more = []string{"--log-level", "debug", "--binance-environment", "sim", "--binance-url", x.rest, "--keys-dir", keys, "--send-timeout", "1s"}
+		s.more = []string{"--log-level", "debug", "--binance-environment", "sim", "--binance-url", x.at.URL, "--keys-dir", keys, "--send-timeout", "1s"}
 		s.environment = []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + traces.address}
 	})
 	u := s.newUser(t)
@@ -93,7 +93,7 @@ func TestAnOrderLivesOverBinancesProtocolThroughRestarts(t *testing.T) {
 		require.Equal(t, "BNB", f.GetFeeAsset())
 	}
 
-	x.restart()
+	require.NoError(t, x.at.Restart(t.Context()))
 	x.price("96000")
 	eventually(t, "the stop trails over a new connection", settleMax, func() string {
 		if stop := u.position(opened.GetPositionId()).GetTrailingStopPrice(); stop != "94500" {
@@ -111,7 +111,9 @@ func TestAnOrderLivesOverBinancesProtocolThroughRestarts(t *testing.T) {
 	closed := u.awaitPosition(opened.GetPositionId(), projectorv1.PositionState_POSITION_STATE_CLOSED)
 	require.NotEmpty(t, closed.GetNetPnl())
 	u.bookOf(x, account)
-	for id, count := range x.placings() {
+	placings, err := x.at.Placings(t.Context(), x.key.Account)
+	require.NoError(t, err)
+	for id, count := range placings {
 		require.Equal(t, 1, count, "order %s was placed %d times", id, count)
 	}
 	require.Empty(t, only(u.readLog(0), "DISCREPANCY_DETECTED"))
@@ -129,7 +131,7 @@ func (u *user) overExchange(x *exchange, keys string) string {
 	u.t.Helper()
 	request := &commandv1.RegisterAccountRequest{
 		AccountId: uuid.NewString(), Environment: eventv1.Environment_ENVIRONMENT_SIM, Exchange: "binance", Product: eventv1.Product_PRODUCT_SPOT, Label: "over the exchange",
-		QuoteAsset: "USDT", ApiKeyFingerprint: x.fingerprint(), Permissions: []string{"read", "trade"}, RiskLimits: limits(),
+		QuoteAsset: "USDT", ApiKeyFingerprint: x.key.Fingerprint(), Permissions: []string{"read", "trade"}, RiskLimits: limits(),
 	}
 	registered, err := u.setup().RegisterAccount(u.ctx(), request)
 	require.NoError(u.t, err)
@@ -139,7 +141,7 @@ func (u *user) overExchange(x *exchange, keys string) string {
 	require.ErrorContains(u.t, err, "there is no API key for account "+account)
 	_, err = u.paper().Deposit(u.ctx(), &connectorv1.DepositRequest{DepositId: uuid.NewString(), AccountId: account, Wallet: "spot", Asset: "USDT", Amount: "5"})
 	require.ErrorContains(u.t, err, "is served by binance")
-	x.handOver(keys, u.tenant, account)
+	require.NoError(u.t, x.key.HandOver(keys, u.tenant, account))
 	eventually(u.t, "the key is found", settleMax, func() string {
 		_, err := u.venue().SampleBalances(u.ctx(), &connectorv1.SampleBalancesRequest{AccountId: account})
 		if err != nil {
@@ -172,10 +174,9 @@ func (u *user) awaitPosition(id string, state projectorv1.PositionState) *projec
 func (x *exchange) awaitStop() {
 	x.t.Helper()
 	eventually(x.t, "a stop rests at the exchange", settleMax, func() string {
-		orders, _ := x.state()
 		resting := 0
-		for _, o := range orders {
-			if o.Status == "NEW" {
+		for _, o := range x.state().Orders {
+			if o.Open() {
 				resting++
 			}
 		}
@@ -199,7 +200,7 @@ func (u *user) requireNoLeak(x *exchange, texts map[string]string) {
 	}))
 	require.NotEmpty(u.t, texts["traces"], "nothing was exported")
 	for where, text := range texts {
-		for name, secret := range map[string]string{"the secret": x.secret, "the API key": x.key, "a signature": "signature="} {
+		for name, secret := range map[string]string{"the secret": x.key.Secret, "the API key": x.key.Key, "a signature": "signature="} {
 			require.False(u.t, strings.Contains(text, secret), "%s holds %s", where, name) //nolint:testifylint // NotContains would show both
 		}
 	}

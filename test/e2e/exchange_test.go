@@ -2,21 +2,18 @@ package e2e_test
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
+
+	"github.com/robson/robson/test/internal/simulated"
 )
 
 // simToken opens what steers the simulated exchange.
@@ -26,19 +23,9 @@ const simToken = "e2e"
 type exchange struct {
 	t       *testing.T
 	process *process
-	rest    string
-	key     string
-	secret  string
+	at      *simulated.Exchange
+	key     simulated.Key
 }
-
-// exchangeOrder is an order as the exchange itself knows it.
-type exchangeOrder struct {
-	ID                              int64
-	ClientOrderID, Status, Executed string
-}
-
-// exchangeBalance is what the exchange itself says that its account has.
-type exchangeBalance struct{ Free, Locked string }
 
 // newExchange starts an exchange on which BTCUSDT stands at 95 000, and whose account pays its fees in BNB.
 func newExchange(t *testing.T) *exchange {
@@ -54,91 +41,25 @@ func newExchange(t *testing.T) *exchange {
 	}
 	var said struct {
 		Rest     string `json:"rest"`
-		Accounts []struct{ Key, Secret string }
+		Accounts []simulated.Key
 	}
 	require.NoError(t, json.Unmarshal([]byte(x.process.output.String()), &said))
-	x.rest, x.key, x.secret = said.Rest, said.Accounts[0].Key, said.Accounts[0].Secret
+	x.at, x.key = &simulated.Exchange{URL: said.Rest, Token: simToken}, said.Accounts[0]
 	return x
-}
-
-// fingerprint names the account's key as the log does.
-func (x *exchange) fingerprint() string {
-	sum := sha256.Sum256([]byte(x.key))
-	return "sha256:" + hex.EncodeToString(sum[:])
-}
-
-// handOver puts the account's key where the connector looks.
-func (x *exchange) handOver(dir, tenant, account string) {
-	x.t.Helper()
-	require.NoError(x.t, os.WriteFile(filepath.Join(dir, tenant+"_"+account), []byte(x.key+"\n"+x.secret+"\n"), 0o600))
-}
-
-// steer asks the exchange to do something, or for what it knows.
-func (x *exchange) steer(method, path string, in, out any) {
-	x.t.Helper()
-	body, err := json.Marshal(in)
-	require.NoError(x.t, err)
-	request, err := http.NewRequestWithContext(x.t.Context(), method, x.rest+path, bytes.NewReader(body))
-	require.NoError(x.t, err)
-	request.Header.Set("X-Sim-Token", simToken)
-	response, err := http.DefaultClient.Do(request)
-	require.NoError(x.t, err)
-	text, err := io.ReadAll(response.Body)
-	require.NoError(x.t, response.Body.Close())
-	require.NoError(x.t, err)
-	require.Equal(x.t, http.StatusOK, response.StatusCode, "%s", text)
-	if out != nil {
-		require.NoError(x.t, json.Unmarshal(text, out), "%s", text)
-	}
 }
 
 // price moves BTCUSDT.
 func (x *exchange) price(price string) {
 	x.t.Helper()
-	x.steer(http.MethodPost, "/sim/price", map[string]string{"Symbol": btc, "Price": price}, nil)
-}
-
-// restart cuts every connection, that of the asking too.
-func (x *exchange) restart() {
-	x.t.Helper()
-	request, err := http.NewRequestWithContext(x.t.Context(), http.MethodPost, x.rest+"/sim/restart", strings.NewReader("{}"))
-	require.NoError(x.t, err)
-	request.Header.Set("X-Sim-Token", simToken)
-	response, err := http.DefaultClient.Do(request)
-	if err == nil {
-		require.NoError(x.t, response.Body.Close())
-		require.Equal(x.t, http.StatusOK, response.StatusCode)
-	}
+	require.NoError(x.t, x.at.Price(x.t.Context(), btc, price))
 }
 
 // state is what the exchange itself knows of the account.
-func (x *exchange) state() (orders []exchangeOrder, balances map[string]exchangeBalance) {
+func (x *exchange) state() simulated.State {
 	x.t.Helper()
-	var state struct {
-		Orders   []exchangeOrder            `json:"orders"`
-		Balances map[string]exchangeBalance `json:"balances"`
-	}
-	x.steer(http.MethodGet, "/sim/state?account=one", struct{}{}, &state)
-	return state.Orders, state.Balances
-}
-
-// placings counts the requests to place each order that the exchange carried out.
-func (x *exchange) placings() map[string]int {
-	x.t.Helper()
-	var requests []struct {
-		Method        string `json:"method"`
-		Path          string `json:"path"`
-		ClientOrderID string `json:"clientOrderId"`
-		Processed     bool   `json:"processed"`
-	}
-	x.steer(http.MethodGet, "/sim/log?account=one", struct{}{}, &requests)
-	counts := map[string]int{}
-	for _, r := range requests {
-		if r.Method == http.MethodPost && r.Path == "/api/v3/order" && r.Processed {
-			counts[r.ClientOrderID]++
-		}
-	}
-	return counts
+	state, err := x.at.State(x.t.Context(), x.key.Account)
+	require.NoError(x.t, err)
+	return state
 }
 
 // collector keeps all that is exported to it as traces, whatever it means.

@@ -1,0 +1,188 @@
+// Package simulated steers a robson simexchange over /sim/, and asks it what it knows.
+package simulated
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+)
+
+// Exchange is a running one. Token is what opens /sim/.
+type Exchange struct{ URL, Token string }
+
+// Key is an account's name at the exchange, and what its requests are signed with.
+type Key struct{ Account, Key, Secret string }
+
+// Fingerprint names the key as the log does.
+func (k Key) Fingerprint() string {
+	sum := sha256.Sum256([]byte(k.Key))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// HandOver puts the key where the connector looks for that of a tenant's account.
+func (k Key) HandOver(dir, tenant, account string) error {
+	return os.WriteFile(filepath.Join(dir, tenant+"_"+account), []byte(k.Key+"\n"+k.Secret+"\n"), 0o600)
+}
+
+// Account is one to be opened. FeeMode is received or bnb.
+type Account struct {
+	Name     string            `json:"name"`
+	Balances map[string]string `json:"balances"`
+	FeeMode  string            `json:"feeMode,omitempty"`
+}
+
+// Fault is one thing that goes wrong; see robson simexchange --help.
+type Fault struct {
+	Kind       string `json:"kind"`
+	Method     string `json:"method,omitempty"`
+	Path       string `json:"path,omitempty"`
+	Account    string `json:"account,omitempty"`
+	Event      string `json:"event,omitempty"`
+	After      int    `json:"after,omitempty"`
+	Times      int    `json:"times,omitempty"`
+	HTTP       int    `json:"http,omitempty"`
+	Code       int    `json:"code,omitempty"`
+	Message    string `json:"message,omitempty"`
+	Body       string `json:"body,omitempty"`
+	DelayMS    int64  `json:"delayMs,omitempty"`
+	RetryAfter int64  `json:"retryAfter,omitempty"`
+	Lag        int    `json:"lag,omitempty"`
+	Count      int    `json:"count,omitempty"`
+	Quantity   string `json:"quantity,omitempty"`
+	End        string `json:"end,omitempty"`
+}
+
+// Order is an order as the exchange itself knows it.
+type Order struct {
+	ID                                                            int64
+	Symbol, ClientOrderID, Side, Type, Status, Quantity, Executed string
+}
+
+// Open says whether it can still fill.
+func (o Order) Open() bool { return o.Status == "NEW" || o.Status == "PARTIALLY_FILLED" }
+
+// Trade is one fill of one order.
+type Trade struct {
+	ID, OrderID                                           int64
+	Symbol, ClientOrderID, Price, Quantity, Fee, FeeAsset string
+}
+
+// Balance is what is free and what is locked.
+type Balance struct{ Free, Locked string }
+
+// State is what the exchange knows of an account.
+type State struct {
+	Orders   []Order            `json:"orders"`
+	Trades   []Trade            `json:"trades"`
+	Balances map[string]Balance `json:"balances"`
+}
+
+// State asks what the exchange knows of an account.
+func (x *Exchange) State(ctx context.Context, account string) (State, error) {
+	var state State
+	err := x.Do(ctx, http.MethodGet, "/sim/state?account="+url.QueryEscape(account), struct{}{}, &state)
+	return state, err
+}
+
+// Open opens an account.
+func (x *Exchange) Open(ctx context.Context, a Account) (Key, error) {
+	var key Key
+	err := x.Do(ctx, http.MethodPost, "/sim/accounts", a, &key)
+	return key, err
+}
+
+// Price moves a symbol.
+func (x *Exchange) Price(ctx context.Context, symbol, price string) error {
+	return x.Do(ctx, http.MethodPost, "/sim/price", map[string]string{"Symbol": symbol, "Price": price}, nil)
+}
+
+// Harm adds a fault.
+func (x *Exchange) Harm(ctx context.Context, f Fault) error {
+	return x.Do(ctx, http.MethodPost, "/sim/faults", f, nil)
+}
+
+// Heal ends all faults.
+func (x *Exchange) Heal(ctx context.Context) error {
+	return x.Do(ctx, http.MethodDelete, "/sim/faults", struct{}{}, nil)
+}
+
+// Restart cuts every connection, and so the one that asks for it.
+func (x *Exchange) Restart(ctx context.Context) error {
+	request, err := x.request(ctx, http.MethodPost, "/sim/restart", struct{}{})
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return ctx.Err()
+	}
+	return response.Body.Close()
+}
+
+// Placings counts, by client order id, the requests of an account to place an order that the exchange carried out.
+func (x *Exchange) Placings(ctx context.Context, account string) (map[string]int, error) {
+	var requests []struct {
+		Method, Path, ClientOrderID string
+		Processed                   bool
+	}
+	if err := x.Do(ctx, http.MethodGet, "/sim/log?account="+url.QueryEscape(account), struct{}{}, &requests); err != nil {
+		return nil, err
+	}
+	counts := map[string]int{}
+	for _, r := range requests {
+		if r.Method == http.MethodPost && r.Path == "/api/v3/order" && r.Processed {
+			counts[r.ClientOrderID]++
+		}
+	}
+	return counts, nil
+}
+
+func (x *Exchange) request(ctx context.Context, method, path string, in any) (*http.Request, error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, method, x.URL+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("X-Sim-Token", x.Token)
+	return request, nil
+}
+
+// Do makes a request and reads its answer into out, unless that is nil.
+func (x *Exchange) Do(ctx context.Context, method, path string, in, out any) error {
+	request, err := x.request(ctx, method, path, in)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	text, err := io.ReadAll(response.Body)
+	if closing := response.Body.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s %s: %s: %s", method, path, response.Status, text)
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(text, out); err != nil {
+		return fmt.Errorf("%s %s: %w: %s", method, path, err, text)
+	}
+	return nil
+}
