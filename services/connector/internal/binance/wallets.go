@@ -106,15 +106,16 @@ func (a *account) TakerRate(ctx context.Context, symbol string) (decimal.Decimal
 
 // Balances lists every asset that is held, by asset.
 func (a *account) Balances(ctx context.Context) (venue.BalanceSheet, error) {
+	// The time is read before the question: what the stream tells of a later moment is newer than the answer may be.
+	now, err := a.venue.Time(ctx)
+	if err != nil {
+		return venue.BalanceSheet{}, err
+	}
 	var held *lib.Account
 	c, err := a.ask(ctx, venue.OpBalances, weightAccount, asking, func(ctx context.Context, client *lib.Client) (err error) {
 		held, err = client.NewGetAccountService().OmitZeroBalances(true).Do(ctx, a.venue.window())
 		return err
 	})
-	if err != nil {
-		return venue.BalanceSheet{}, err
-	}
-	now, err := a.venue.Time(ctx)
 	if err != nil {
 		return venue.BalanceSheet{}, err
 	}

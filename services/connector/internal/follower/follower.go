@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,6 +14,7 @@ import (
 	"github.com/robson/robson/pkg/clock"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
+	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
 	"github.com/robson/robson/services/connector/internal/fact"
 	"github.com/robson/robson/services/connector/internal/ledger"
 	"github.com/robson/robson/services/connector/internal/line"
@@ -218,8 +220,14 @@ type Sampled struct {
 	Position int64
 }
 
-// SampleBalances asks for an account's balances and records them, each sampling anew.
+// SampleBalances asks for an account's balances and records them, each sampling anew. A venue lists what is held: what our book still
+// holds and the venue lists no more is gone.
 func SampleBalances(ctx context.Context, books *ledger.Ledger, account uuid.UUID, lines line.Lines) (Sampled, error) {
+	// The book is read first: what comes into it later may be newer than the venue's answer.
+	booked, err := books.Balances(ctx, account.String())
+	if err != nil {
+		return Sampled{}, err
+	}
 	sheet, err := lines.Wallets.Balances(ctx)
 	if err != nil {
 		return Sampled{}, line.Fault("ask for balances", err)
@@ -228,9 +236,21 @@ func SampleBalances(ctx context.Context, books *ledger.Ledger, account uuid.UUID
 		Account: account, Run: "poll/" + uuid.NewString(), At: sheet.Time, Source: eventv1.SampleSource_SAMPLE_SOURCE_REST_ACCOUNT,
 	}
 	var facts []fact.Fact
-	for _, b := range sheet.Balances {
+	for _, b := range append(sheet.Balances, gone(booked, sheet.Balances, lines.Wallet())...) {
 		facts = append(facts, fact.Sampled(sample, b))
 	}
 	position, err := books.Record(ctx, facts...)
 	return Sampled{Assets: len(facts), Position: position}, err
+}
+
+// gone is what a wallet has in our book and not at the venue.
+func gone(booked []*projectorv1.Balance, listed []venue.Balance, wallet string) []venue.Balance {
+	var out []venue.Balance
+	for _, row := range booked {
+		isListed := slices.ContainsFunc(listed, func(b venue.Balance) bool { return b.Wallet == wallet && b.Asset == row.GetAsset() })
+		if row.GetWallet() == wallet && row.GetTotal() != "0" && !isListed {
+			out = append(out, venue.Balance{Wallet: wallet, Asset: row.GetAsset()})
+		}
+	}
+	return out
 }

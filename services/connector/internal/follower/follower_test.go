@@ -20,6 +20,7 @@ import (
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+	"github.com/robson/robson/services/connector/internal/fact"
 	"github.com/robson/robson/services/connector/internal/ledgertest"
 	"github.com/robson/robson/services/connector/internal/line"
 	"github.com/robson/robson/services/connector/internal/paper"
@@ -252,6 +253,30 @@ func TestManager_SamplesPeriodically(t *testing.T) {
 		require.Equal(t, "20000", e.GetPayload().GetBalanceSampled().GetFree())
 	}
 	require.Len(t, ids, b.count("BALANCE_SAMPLED"), "the same amounts in a later sample are a new event")
+}
+
+// What the venue lists no more is gone, whatever the stream did not tell. What is in another wallet is none of its business.
+func TestSampleBalances_WhatIsGone(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.deposit("20000")
+	before := fact.Sample{Account: projectiontest.Spot, Run: "before", At: projectiontest.Start, Source: eventv1.SampleSource_SAMPLE_SOURCE_WS_ACCOUNT_POSITION}
+	for _, held := range []venue.Balance{
+		{Wallet: "spot", Asset: "BTC", Locked: num("0.01")}, {Wallet: "spot", Asset: "ETH"}, {Wallet: "isolated:BTCUSDT", Asset: "BTC", Free: num("3")},
+	} {
+		_, err := b.books.Ledger().Record(b.ctx, fact.Sampled(before, held))
+		require.NoError(t, err)
+	}
+	sampled, err := SampleBalances(b.ctx, b.books.Ledger(), projectiontest.Spot, b.lines(projectiontest.Spot))
+	require.NoError(t, err)
+	require.Equal(t, 2, sampled.Assets)
+	balances, err := b.books.Ledger().Balances(b.ctx, projectiontest.Spot.String())
+	require.NoError(t, err)
+	held := map[string]string{}
+	for _, row := range balances {
+		held[row.GetWallet()+"/"+row.GetAsset()] = row.GetTotal()
+	}
+	require.Equal(t, map[string]string{"spot/USDT": "20000", "spot/BTC": "0", "spot/ETH": "0", "isolated:BTCUSDT/BTC": "3"}, held)
 }
 
 func TestManager_Ensure(t *testing.T) {

@@ -135,10 +135,7 @@ func (r *run) quiet(ctx context.Context) (bool, error) {
 
 // follow moves what an event of the log has moved.
 func (r *run) follow(ctx context.Context, t totals, e *eventv1.Event) error {
-	wallet := "spot"
-	if r.lines.Ref.MarginSymbol != "" {
-		wallet = "isolated:" + r.lines.Ref.MarginSymbol
-	}
+	wallet := r.lines.Wallet()
 	add := func(wallet, asset string, delta decimal.Decimal) {
 		at := holding{wallet, asset}
 		t[at] = t[at].Add(delta)
