@@ -118,12 +118,28 @@ func (r *run) observe(ctx context.Context, base totals, position int64) (observa
 			}
 		}
 	}
-	o.settled, err = r.quiet(ctx)
+	o.settled, err = r.quiet(ctx, o.sheet)
 	return o, err
 }
 
-// quiet says whether the venue has made no trade since this run looked.
-func (r *run) quiet(ctx context.Context) (bool, error) {
+// quiet says whether the venue has made no trade since this run looked, be it in a symbol that the account had not traded by then.
+func (r *run) quiet(ctx context.Context, sheet venue.BalanceSheet) (bool, error) {
+	traded := map[string]bool{}
+	claims, _, err := r.ledger.EventsAfter(ctx, r.account.String(), r.logAt, "ORDER_SUBMITTED")
+	if err != nil {
+		return false, err
+	}
+	for _, e := range claims {
+		traded[e.GetPayload().GetOrderSubmitted().GetSymbol()] = true
+	}
+	if err := r.addPairs(ctx, traded, sheet); err != nil {
+		return false, err
+	}
+	for symbol := range traded {
+		if r.symbols[symbol] == nil {
+			return false, nil
+		}
+	}
 	for symbol, s := range r.symbols {
 		later, err := r.lines.Trading.Trades(ctx, symbol, s.toTrade+1, 1)
 		if err != nil || len(later) > 0 {
@@ -222,7 +238,7 @@ func (r *run) keep(ctx context.Context, base totals, seen observation) error {
 			return err
 		}
 	}
-	quiet, err := r.quiet(ctx) // else the samples are not of the moment that the log is at
+	quiet, err := r.quiet(ctx, seen.sheet) // else the samples are not of the moment that the log is at
 	if err != nil || !quiet {
 		return err
 	}

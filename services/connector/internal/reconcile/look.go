@@ -71,21 +71,24 @@ func (r *run) symbolsOf(ctx context.Context, local map[string]*projectorv1.Order
 	for _, o := range open {
 		set[o.Symbol] = true
 	}
-	if r.lines.Ref.MarginSymbol != "" {
-		set[r.lines.Ref.MarginSymbol] = true
-	} else if err := r.addPairs(ctx, set); err != nil {
+	sheet, err := r.lines.Wallets.Balances(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("balances: %w", err)
+	}
+	if err := r.addPairs(ctx, set, sheet); err != nil {
 		return nil, err
 	}
 	delete(set, "")
 	return slices.Sorted(maps.Keys(set)), nil
 }
 
-func (r *run) addPairs(ctx context.Context, set map[string]bool) error {
-	held := map[string]bool{r.row.GetQuoteAsset(): true}
-	sheet, err := r.lines.Wallets.Balances(ctx)
-	if err != nil {
-		return fmt.Errorf("balances: %w", err)
+// addPairs adds every pair of two assets that the account holds by a sheet, or held; a margin account has but one.
+func (r *run) addPairs(ctx context.Context, set map[string]bool, sheet venue.BalanceSheet) error {
+	if r.lines.Ref.MarginSymbol != "" {
+		set[r.lines.Ref.MarginSymbol] = true
+		return nil
 	}
+	held := map[string]bool{r.row.GetQuoteAsset(): true}
 	for _, b := range sheet.Balances {
 		held[b.Asset] = true
 	}

@@ -24,6 +24,8 @@ import (
 	"github.com/robson/robson/pkg/projection/projectiontest"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
+	"github.com/robson/robson/services/connector/internal/fact"
+	"github.com/robson/robson/services/connector/internal/ledger"
 	"github.com/robson/robson/services/connector/internal/ledgertest"
 	"github.com/robson/robson/services/connector/internal/line"
 	"github.com/robson/robson/services/connector/internal/paper"
@@ -318,6 +320,62 @@ func TestReconcile_Balances(t *testing.T) {
 	})
 	require.Equal(t, []string{mismatch.GetDiscrepancyId()}, b.run().Completed.GetResolvedIds())
 	require.EqualValues(t, 2, b.settled().Completed.GetUnresolved(), "the order by hand and its trade")
+}
+
+// busy is a venue at which something happens after each answer about balances.
+type busy struct {
+	venue.Venue
+	answered func(times int)
+}
+
+type busyWallets struct {
+	venue.Wallets
+	answered func(times int)
+	times    int
+}
+
+func (b busy) Account(ref venue.AccountRef) venue.Account {
+	account := b.Venue.Account(ref)
+	account.Wallets = &busyWallets{Wallets: account.Wallets, answered: b.answered}
+	return account
+}
+
+func (w *busyWallets) Balances(ctx context.Context) (venue.BalanceSheet, error) {
+	sheet, err := w.Wallets.Balances(ctx)
+	w.times++
+	w.answered(w.times)
+	return sheet, err
+}
+
+// An account trades for the first time in a symbol while its balances are looked at: they are of no one moment, and are not counted from.
+func TestReconcile_BalancesWhileItBegins(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	books := b.books.Ledger()
+	buys := func(times int) {
+		if times != 2 { // the first answer is for the symbols
+			return
+		}
+		row, err := books.Order(b.ctx, b.claimed(projectiontest.Long("p")).String(), 0)
+		require.NoError(t, err)
+		placed := b.place(row.GetClientOrderId(), venue.Market, "0.06666", "0")
+		order, _, err := books.Claimed(b.ctx, ledger.OrderOf(row))
+		require.NoError(t, err)
+		lines := line.Lines{Account: b.paper.Account(b.ref), Market: b.paper.Market(), Ref: b.ref}
+		facts, err := lines.Facts(b.ctx, order, placed.Order, placed.Trades, fact.Answer)
+		require.NoError(t, err)
+		_, err = books.Record(b.ctx, facts...)
+		require.NoError(t, err)
+	}
+	manager, err := New(slog.New(slog.DiscardHandler), clock.System(), books, line.NewDesk(busy{b.paper, buys}), Config{Young: time.Millisecond})
+	require.NoError(t, err)
+	_, err = manager.Reconcile(b.ctx, b.account, nil)
+	require.NoError(t, err)
+	for range 2 {
+		b.run()
+		require.Empty(t, b.kinds())
+	}
+	require.EqualValues(t, 2, b.settled().Completed.GetBalancesChecked())
 }
 
 func TestManager_Lease(t *testing.T) {
