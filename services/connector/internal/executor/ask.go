@@ -84,18 +84,23 @@ func (e *Executor) ask(t *task) (*asking, error) {
 	return a, nil
 }
 
+// errPast says that the venue does not show an order that it is known to have.
+var errPast = errors.New("the venue's answer is of the past")
+
 // askUntilKnown asks at growing intervals until the outcome is recorded. It gives up after AskFor: the order stays
-// unresolved in the log, and the sweep begins again.
+// unresolved in the log, and the sweep begins again. An order that the venue is known to have is not unresolved: where it is
+// not shown for as long as any answer may lag, the stream and reconciliation are left to tell.
 func (e *Executor) askUntilKnown(ctx context.Context, t *task) (int64, error) {
 	limit := e.clock.Now().Add(e.config.AskFor)
+	lagMax := e.clock.Now().Add(t.lines.Market.Timing().Lifetime())
 	pause := e.config.AskFirst
 	for {
 		position, known, err := e.askOnce(ctx, t)
 		if known || ctx.Err() != nil {
 			return position, err
 		}
-		if e.clock.Now().After(limit) {
-			return 0, fmt.Errorf("asked for %s: %w", e.config.AskFor, err)
+		if now := e.clock.Now(); now.After(limit) || errors.Is(err, errPast) && now.After(lagMax) {
+			return 0, fmt.Errorf("asked until %s: %w", now, err)
 		}
 		if err := clock.Sleep(ctx, e.clock, pause); err != nil {
 			return 0, err
@@ -146,8 +151,16 @@ func (e *Executor) found(ctx context.Context, t *task, at venue.Order) (int64, b
 	return position, err == nil, err
 }
 
-// notFound gives an order up once no request that carries its claim's stamp can be done any more.
+// notFound gives an order up once no request that carries its claim's stamp can be done any more. One that the venue has
+// acknowledged, or that traded, cannot have gone.
 func (e *Executor) notFound(ctx context.Context, t *task, asked time.Time) (int64, bool, error) {
+	row, err := e.ledger.Order(ctx, t.order.ID.String(), 0)
+	if err != nil {
+		return 0, false, err
+	}
+	if row.GetExchangeOrderId() != "" {
+		return 0, false, fmt.Errorf("ask for order %s: %w", t.order.ClientOrderID, errPast)
+	}
 	deadline := t.claimedAt.Add(t.lines.Market.Timing().Lifetime())
 	if !asked.After(deadline) {
 		return 0, false, fmt.Errorf("the venue does not know the order yet; it may until %s", deadline)

@@ -642,6 +642,23 @@ func TestResolve(t *testing.T) {
 	require.Equal(t, projectorv1.OrderStatus_ORDER_STATUS_REJECTED, row.GetStatus())
 }
 
+// A venue whose answers lag does not show an order that it has acknowledged, long after the order could have been given up: it is no
+// rejection, and the asking ends.
+func TestResolve_KnownOrderNotShown(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	stop := b.openWithStop(projectiontest.Long("p"))
+	b.faults(projectiontest.Spot, engine.Fault{Kind: engine.FaultQueryLag, Operation: venue.OpQuery, Count: 1000})
+	row, err := b.Resolve(b.ctx, stop.String())
+	require.NoError(t, err)
+	require.Equal(t, projectorv1.OrderStatus_ORDER_STATUS_ACKNOWLEDGED, row.GetStatus())
+	require.Empty(t, b.books.Events("ORDER_REJECTED"))
+	b.faults(projectiontest.Spot)
+	row, err = b.Resolve(b.ctx, stop.String())
+	require.NoError(t, err)
+	require.Equal(t, projectorv1.OrderStatus_ORDER_STATUS_ACKNOWLEDGED, row.GetStatus())
+}
+
 // The caller's time is over before the outcome is known: it gets the order as it stands, and the asking goes on.
 func TestExecute_AnswersInTime(t *testing.T) {
 	t.Parallel()
