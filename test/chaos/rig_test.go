@@ -24,6 +24,7 @@ import (
 
 // The services for which the tests call, and the user for whom decisions are made.
 const (
+	asEventlog  = "eventlog"
 	asConnector = "connector"
 	asCommand   = "command"
 	asProjector = "projector"
@@ -58,8 +59,10 @@ type server struct {
 	link    *link
 	// database is where it finds the database: through the link.
 	database string
-	conn     *grpc.ClientConn
-	process  *process
+	// more are arguments of its own.
+	more    []string
+	conn    *grpc.ClientConn
+	process *process
 }
 
 // replica is an event log.
@@ -85,7 +88,7 @@ func newRig(t *testing.T, dir string, replicas int) *rig {
 	})
 	require.NoError(t, r.writeTokens())
 	for i := range replicas {
-		s := r.serve(t, fmt.Sprintf("eventlog-%d", i+1), "eventlog")
+		s := r.serve(t, fmt.Sprintf("eventlog-%d", i+1), asEventlog)
 		r.replicas = append(r.replicas, &replica{server: s, log: eventlogv1.NewAppendServiceClient(s.conn), read: eventlogv1.NewReadServiceClient(s.conn)})
 	}
 	r.projector = r.serve(t, "projector", asProjector)
@@ -113,12 +116,10 @@ func tokenOf(service string) string { return "chaos-" + service }
 func (r *rig) writeTokens() error {
 	entries := []map[string]any{{
 		"sha256": fmt.Sprintf("%x", wire.Digest(operator)), "subject": someUser,
-		"tenants": map[string][]string{r.operated.id: {"read", "operate", "audit"}},
+		"tenants": map[string][]string{r.operated.id: {"read", "trade", "operate", "audit"}},
 	}}
 	for _, service := range []string{asConnector, asCommand, asProjector, asReplayer} {
 		entries = append(entries, map[string]any{"sha256": fmt.Sprintf("%x", wire.Digest(tokenOf(service))), "service": service})
-	}
-	for _, service := range []string{asProjector, asReplayer} {
 		if err := os.WriteFile(r.serviceToken(service), []byte(tokenOf(service)), 0o600); err != nil {
 			return err
 		}
@@ -135,10 +136,10 @@ func (r *rig) tokens() string { return filepath.Join(r.dir, "tokens.json") }
 // serviceToken is the file with the token that a service presents to the event log.
 func (r *rig) serviceToken(service string) string { return filepath.Join(r.dir, service+".token") }
 
-// serve starts a service behind a link of its own. It ends with the test, in order.
-func (r *rig) serve(t *testing.T, name, service string) *server {
+// serve starts a service, one that uses the database behind a link of its own. It ends with the test, in order.
+func (r *rig) serve(t *testing.T, name, service string, more ...string) *server {
 	t.Helper()
-	s := &server{rig: r, name: name, service: service}
+	s := &server{rig: r, name: name, service: service, more: more}
 	var err error
 	s.link, err = newLink(t.Context(), r.database.url.Host)
 	require.NoError(t, err)
@@ -182,12 +183,15 @@ func freeAddress(ctx context.Context) (string, error) {
 
 // start runs the process.
 func (s *server) start() error {
-	args := []string{"serve", s.service, "--listen", s.address, "--database-url", s.database, "--token-file", s.rig.tokens(), "--log-level", "warn"}
-	if s.service == asProjector || s.service == asReplayer {
+	args := []string{"serve", s.service, "--listen", s.address, "--token-file", s.rig.tokens(), "--log-level", "warn"}
+	if s.service != asEventlog {
 		args = append(args, "--service-token-file", s.rig.serviceToken(s.service), "--eventlog-address", s.rig.replicas[0].address)
 	}
+	if s.service != asConnector && s.service != asCommand {
+		args = append(args, "--database-url", s.database)
+	}
 	var err error
-	s.process, err = start(s.rig.dir, s.name, s.rig.binary, args...)
+	s.process, err = start(s.rig.dir, s.name, s.rig.binary, append(args, s.more...)...)
 	return err
 }
 

@@ -104,6 +104,35 @@ func (x *Exchange) Price(ctx context.Context, symbol, price string) error {
 	return x.Do(ctx, http.MethodPost, "/sim/price", map[string]string{"Symbol": symbol, "Price": price}, nil)
 }
 
+// Fill fills a resting order at its price: at most quantity, all that remains if it is empty.
+func (x *Exchange) Fill(ctx context.Context, account string, o Order, quantity string) error {
+	return x.Do(ctx, http.MethodPost, "/sim/orders/fill", named(account, o, "quantity", quantity), nil)
+}
+
+// End ends a resting order as the exchange itself does: CANCELED, EXPIRED or EXPIRED_IN_MATCH.
+func (x *Exchange) End(ctx context.Context, account string, o Order, status string) error {
+	return x.Do(ctx, http.MethodPost, "/sim/orders/end", named(account, o, "status", status), nil)
+}
+
+func named(account string, o Order, field, value string) map[string]any {
+	body := map[string]any{"account": account, "symbol": o.Symbol, "orderId": o.ID}
+	if value != "" {
+		body[field] = value
+	}
+	return body
+}
+
+// PlaceByHand places a market order as the account's owner does on the web site.
+func (x *Exchange) PlaceByHand(ctx context.Context, account, symbol, side, quantity string) error {
+	body := map[string]string{"account": account, "symbol": symbol, "side": side, "type": "MARKET", "quantity": quantity}
+	return x.Do(ctx, http.MethodPost, "/sim/orders/external", body, nil)
+}
+
+// Skew makes the exchange's clock wrong by so many milliseconds.
+func (x *Exchange) Skew(ctx context.Context, ms int64) error {
+	return x.Do(ctx, http.MethodPost, "/sim/clock", map[string]int64{"skew_ms": ms}, nil)
+}
+
 // Harm adds a fault.
 func (x *Exchange) Harm(ctx context.Context, f Fault) error {
 	return x.Do(ctx, http.MethodPost, "/sim/faults", f, nil)
