@@ -190,11 +190,15 @@ func (u *user) call(ctx context.Context, r rpc, request proto.Message) ([]proto.
 	if err := stream.CloseSend(); err != nil {
 		return nil, err
 	}
-	if r.IsStreamingServer() {
-		// Streams that stay open are left after a while.
-		timer := time.AfterFunc(streamedTime, cancel)
-		defer timer.Stop()
+	// Streams that stay open are left when they have been silent for a while. Others tell when they are over, however long they take.
+	silent := time.AfterFunc(callMax, cancel)
+	defer silent.Stop()
+	hush := func() {
+		if r.staysOpen() {
+			silent.Reset(streamedTime)
+		}
 	}
+	hush()
 	kind, err := protoregistry.GlobalTypes.FindMessageByName(r.Output().FullName())
 	if err != nil {
 		return nil, err
@@ -209,12 +213,19 @@ func (u *user) call(ctx context.Context, r rpc, request proto.Message) ([]proto.
 		case err != nil:
 			return answers, err
 		}
+		hush()
 		answers = append(answers, answer)
 		if !r.IsStreamingServer() {
 			return answers, nil
 		}
 	}
 	return answers, nil
+}
+
+// staysOpen says whether a stream goes on as long as its caller stays.
+func (r rpc) staysOpen() bool {
+	name := string(r.Name())
+	return name == "Subscribe" || name == "Follow" || name == "StreamPrices" || strings.HasPrefix(name, "Watch")
 }
 
 // text is answers as text.
