@@ -9,7 +9,9 @@
 //	fault      what breaks
 //	audit, fold   after each round: the log is what was acknowledged, whole and once; the projections are its fold
 //	linear     a stream under concurrent writers, checked with porcupine
-//	rounds, once, fair, replicas, rebuild, disk   the tests
+//	desk, plan, life, books   order lives over a simulated exchange, what goes wrong in them, and whether both sides' books are equal
+//	rounds, once, fair, replicas, rebuild, disk, plans   the tests
 //
-// Every run prints its seed; -chaos.seed=N makes the same choices again, as far as the machine allows.
+// Every run prints its seed; -chaos.seed=N makes the same choices again, as far as the machine allows; of
+// the fault plans, which are numbered, it lives the one of that number.
 package chaos
