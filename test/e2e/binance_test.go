@@ -176,7 +176,7 @@ func (x *exchange) awaitStop() {
 	eventually(x.t, "a stop rests at the exchange", settleMax, func() string {
 		resting := 0
 		for _, o := range x.state().Orders {
-			if o.Open() {
+			if o.Status == "NEW" {
 				resting++
 			}
 		}

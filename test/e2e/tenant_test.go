@@ -191,14 +191,12 @@ func (u *user) call(ctx context.Context, r rpc, request proto.Message) ([]proto.
 		return nil, err
 	}
 	// Streams that stay open are left when they have been silent for a while. Others tell when they are over, however long they take.
-	silent := time.AfterFunc(callMax, cancel)
-	defer silent.Stop()
-	hush := func() {
-		if r.staysOpen() {
-			silent.Reset(streamedTime)
-		}
+	heard := func() {}
+	if r.staysOpen() {
+		silent := time.AfterFunc(streamedTime, cancel)
+		defer silent.Stop()
+		heard = func() { silent.Reset(streamedTime) }
 	}
-	hush()
 	kind, err := protoregistry.GlobalTypes.FindMessageByName(r.Output().FullName())
 	if err != nil {
 		return nil, err
@@ -213,7 +211,7 @@ func (u *user) call(ctx context.Context, r rpc, request proto.Message) ([]proto.
 		case err != nil:
 			return answers, err
 		}
-		hush()
+		heard()
 		answers = append(answers, answer)
 		if !r.IsStreamingServer() {
 			return answers, nil

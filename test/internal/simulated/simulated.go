@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -153,7 +154,10 @@ func (x *Exchange) Restart(ctx context.Context) error {
 	if err != nil {
 		return ctx.Err()
 	}
-	return response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("restart the exchange: %s", response.Status)
+	}
+	return errors.Join(err, response.Body.Close())
 }
 
 // Placings counts, by client order id, the requests of an account to place an order that the exchange carried out.
