@@ -143,11 +143,9 @@ func (x *Exchange) Orders(name, symbol string, lag int) ([]Order, error) {
 	if a == nil {
 		return nil, ErrAccountUnknown
 	}
-	names := []string{symbol}
-	if symbol == "" {
-		names = slices.Sorted(maps.Keys(a.orders))
-	} else if x.symbols[symbol] == nil {
-		return nil, ErrSymbol
+	names, err := named(x, a.orders, symbol)
+	if err != nil {
+		return nil, err
 	}
 	var out []Order
 	for _, n := range names {
@@ -160,6 +158,17 @@ func (x *Exchange) Orders(name, symbol string, lag int) ([]Order, error) {
 	return out, nil
 }
 
+// named is the symbol, or, if it is empty, every symbol of which there is something.
+func named[T any](x *Exchange, bySymbol map[string]T, symbol string) ([]string, error) {
+	if symbol == "" {
+		return slices.Sorted(maps.Keys(bySymbol)), nil
+	}
+	if x.symbols[symbol] == nil {
+		return nil, ErrSymbol
+	}
+	return []string{symbol}, nil
+}
+
 // Trades are the account's trades on a symbol, oldest first, without the last lag ones; of all symbols if it is empty.
 func (x *Exchange) Trades(name, symbol string, lag int) ([]Trade, error) {
 	x.mu.Lock()
@@ -168,11 +177,9 @@ func (x *Exchange) Trades(name, symbol string, lag int) ([]Trade, error) {
 	if a == nil {
 		return nil, ErrAccountUnknown
 	}
-	names := []string{symbol}
-	if symbol == "" {
-		names = slices.Sorted(maps.Keys(a.trades))
-	} else if x.symbols[symbol] == nil {
-		return nil, ErrSymbol
+	names, err := named(x, a.trades, symbol)
+	if err != nil {
+		return nil, err
 	}
 	var out []Trade
 	for _, n := range names {
