@@ -24,12 +24,23 @@ func (f *connectorFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&s.Binance.URL, "binance-url", "", "connector: where robson simexchange is, for --binance-environment sim, e.g. http://127.0.0.1:9090")
 	flags.StringVar(&s.Binance.Keys.Dir, "keys-dir", "", "connector: the `directory` of API keys; docs/howto/trade-on-binance.md says how they are laid out")
 	flags.BoolVar(&s.Binance.Keys.ReadableByOthers, "keys-readable-by-others", false, "connector: take keys, with a warning, that everybody on the machine may read")
-	for _, wait := range []struct {
-		to     *time.Duration
-		name   string
-		usual  time.Duration
-		reason string
-	}{
+	for _, w := range f.waits() {
+		flags.DurationVar(w.to, w.name, w.usual, "connector: "+w.reason)
+	}
+}
+
+// wait is how long something takes, or how often it is done.
+type wait struct {
+	to     *time.Duration
+	name   string
+	usual  time.Duration
+	reason string
+}
+
+// waits are those that can be set. Each must be above zero.
+func (f *connectorFlags) waits() []wait {
+	s := &f.settings
+	return []wait{
 		{&s.Executor.SendTimeout, "send-timeout", 10 * time.Second, "how long one request to a venue may take"},
 		{&s.Executor.AskFirst, "ask-first", 200 * time.Millisecond, "the first pause before a venue is asked again about an order of unknown outcome; it doubles"},
 		{&s.Executor.AskMax, "ask-max", 8 * time.Second, "the longest such pause"},
@@ -41,8 +52,6 @@ func (f *connectorFlags) register(cmd *cobra.Command) {
 		{&s.Binance.Silence, "stream-silence", time.Minute, "after how long without a word a stream of Binance, which pings every 20 s, counts as dead"},
 		{&s.Follower.SampleEvery, "sample-every", time.Minute, "how often an account's balances are sampled"},
 		{&s.Follower.LeaseTTL, "lease", 5 * time.Second, "how long an account stays with a connector that has died"},
-	} {
-		flags.DurationVar(wait.to, wait.name, wait.usual, "connector: "+wait.reason)
 	}
 }
 
@@ -61,15 +70,11 @@ func takeKeys() (taken []string) {
 }
 
 // prepare takes the keys of the environment in, and says by its flag what cannot be meant.
-func (f *connectorFlags) prepare(cmd *cobra.Command) error {
+func (f *connectorFlags) prepare() error {
 	f.settings.Binance.Keys.Environ = takeKeys()
-	for _, name := range []string{"send-timeout", "ask-first", "ask-max", "sweep-every", "young", "recv-window", "venue-processing", "clock-margin", "stream-silence", "sample-every", "lease"} {
-		value, err := cmd.Flags().GetDuration(name)
-		if err != nil {
-			return err
-		}
-		if value <= 0 {
-			return usagef("--%s: %s: must be above zero", name, value)
+	for _, w := range f.waits() {
+		if *w.to <= 0 {
+			return usagef("--%s: %s: must be above zero", w.name, *w.to)
 		}
 	}
 	if f.settings.Executor.AskFirst > f.settings.Executor.AskMax {

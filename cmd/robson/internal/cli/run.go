@@ -110,7 +110,7 @@ func upCommand(app *App) *cobra.Command {
 			"the stack. Everything in it survives restarts and kills.",
 		Example: indent("robson up\nrobson up --data-dir ./data --command-listen 127.0.0.1:0\nROBSON_DATABASE_URL=postgres://robson@db:5432/robson robson up"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := flags.connector.prepare(cmd); err != nil {
+			if err := flags.connector.prepare(); err != nil {
 				return err
 			}
 			ctx, stopSignals := app.signaled(cmd.Context())

@@ -34,7 +34,7 @@ func serveCommand(app *App) *cobra.Command {
 		Example: indent("robson serve eventlog --listen 0.0.0.0:7402 --database-url postgres://robson@db:5432/robson \\\n" +
 			"  --token-file tokens.json --service-token-file eventlog.token"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := settings.connector.prepare(cmd); err != nil {
+			if err := settings.connector.prepare(); err != nil {
 				return err
 			}
 			ctx, stopSignals := app.signaled(cmd.Context())
