@@ -157,7 +157,7 @@ func position(event []byte) (*venue.AccountPosition, error) {
 	var n numbers
 	out := &venue.AccountPosition{}
 	for _, row := range update.WsAccountUpdates {
-		out.Balances = append(out.Balances, venue.Balance{Wallet: walletSpot, Asset: row.Asset, Free: n.read(row.Free), Locked: n.read(row.Locked)})
+		out.Balances = append(out.Balances, venue.Balance{Wallet: venue.SpotWallet, Asset: row.Asset, Free: n.read(row.Free), Locked: n.read(row.Locked)})
 	}
 	return out, n.err
 }
@@ -178,7 +178,7 @@ func movement(event []byte) (*venue.Movement, error) {
 		kind = venue.Withdrawal
 	}
 	return &venue.Movement{
-		Wallet: walletSpot, Asset: update.Asset, Delta: delta, Kind: kind,
+		Wallet: venue.SpotWallet, Asset: update.Asset, Delta: delta, Kind: kind,
 		Reference: fmt.Sprintf("balanceUpdate/%s/%d/%s", update.Asset, update.TransactionTime, delta),
 	}, nil
 }

@@ -15,9 +15,6 @@ import (
 	"github.com/robson/robson/services/connector/internal/venue"
 )
 
-// walletSpot is the stored name of the spot wallet.
-const walletSpot = "spot"
-
 // rateAge is how old a fee rate may become: it changes by the day, and is an estimate in any case.
 const rateAge = 10 * time.Minute
 
@@ -122,7 +119,7 @@ func (a *account) Balances(ctx context.Context) (venue.BalanceSheet, error) {
 	var n numbers
 	sheet := venue.BalanceSheet{Time: now}
 	for _, row := range held.Balances {
-		balance := venue.Balance{Wallet: walletSpot, Asset: row.Asset, Free: n.read(row.Free), Locked: n.read(row.Locked)}
+		balance := venue.Balance{Wallet: venue.SpotWallet, Asset: row.Asset, Free: n.read(row.Free), Locked: n.read(row.Locked)}
 		if row.Asset == "" {
 			return venue.BalanceSheet{}, unreadable(c)
 		}

@@ -236,7 +236,7 @@ func SampleBalances(ctx context.Context, books *ledger.Ledger, account uuid.UUID
 		Account: account, Run: "poll/" + uuid.NewString(), At: sheet.Time, Source: eventv1.SampleSource_SAMPLE_SOURCE_REST_ACCOUNT,
 	}
 	var facts []fact.Fact
-	for _, b := range append(sheet.Balances, gone(booked, sheet.Balances, lines.Wallet())...) {
+	for _, b := range append(sheet.Balances, gone(booked, sheet.Balances, lines.Ref.Wallet())...) {
 		facts = append(facts, fact.Sampled(sample, b))
 	}
 	position, err := books.Record(ctx, facts...)

@@ -46,14 +46,6 @@ type Lines struct {
 	Venue string
 }
 
-// Wallet is the stored name of the wallet that the account trades from.
-func (l Lines) Wallet() string {
-	if l.Ref.MarginSymbol != "" {
-		return "isolated:" + l.Ref.MarginSymbol
-	}
-	return "spot"
-}
-
 // For gives the lines of a tenant's account. fault.Refused for one that no venue of this connector serves.
 func (d *Desk) For(tenant uuid.UUID, account *projectorv1.Account) (Lines, error) {
 	serving := d.serving(account)

@@ -151,7 +151,7 @@ func (r *run) quiet(ctx context.Context, sheet venue.BalanceSheet) (bool, error)
 
 // follow moves what an event of the log has moved.
 func (r *run) follow(ctx context.Context, t totals, e *eventv1.Event) error {
-	wallet := r.lines.Wallet()
+	wallet := r.lines.Ref.Wallet()
 	add := func(wallet, asset string, delta decimal.Decimal) {
 		at := holding{wallet, asset}
 		t[at] = t[at].Add(delta)
@@ -178,8 +178,8 @@ func (r *run) follow(ctx context.Context, t totals, e *eventv1.Event) error {
 		if m.GetDirection() == eventv1.TransferDirection_TRANSFER_DIRECTION_ISOLATED_TO_SPOT {
 			delta = delta.Neg()
 		}
-		add("isolated:"+m.GetSymbol(), m.GetAsset(), delta)
-		add("spot", m.GetAsset(), delta.Neg())
+		add(venue.IsolatedWallet(m.GetSymbol()), m.GetAsset(), delta)
+		add(venue.SpotWallet, m.GetAsset(), delta.Neg())
 	case p.GetMarginBorrowed() != nil:
 		add(wallet, p.GetMarginBorrowed().GetAsset(), amount(p.GetMarginBorrowed().GetAmount()))
 	case p.GetMarginRepaid() != nil:

@@ -19,6 +19,20 @@ type AccountRef struct {
 	MarginSymbol string
 }
 
+// Wallet is the stored name of the wallet that the account's orders take from and give to.
+func (r AccountRef) Wallet() string {
+	if r.MarginSymbol != "" {
+		return IsolatedWallet(r.MarginSymbol)
+	}
+	return SpotWallet
+}
+
+// SpotWallet is the stored name of the spot wallet.
+const SpotWallet = "spot"
+
+// IsolatedWallet is the stored name of a pair's isolated margin wallet.
+func IsolatedWallet(symbol string) string { return "isolated:" + symbol }
+
 // Venue is one installation of one trading venue.
 type Venue interface {
 	// Name is the stored name, e.g. binance or paper.

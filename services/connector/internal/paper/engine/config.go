@@ -78,9 +78,9 @@ func (c AccountConfig) Validate() error {
 // wallet is where the account's orders take from and give to.
 func (c AccountConfig) wallet() string {
 	if c.Product == venue.IsolatedMargin {
-		return "isolated:" + c.MarginSymbol
+		return venue.IsolatedWallet(c.MarginSymbol)
 	}
-	return "spot"
+	return venue.SpotWallet
 }
 
 // Level is one level of the depth ladder.
