@@ -154,16 +154,16 @@ func (e *Executor) found(ctx context.Context, t *task, at venue.Order) (int64, b
 // notFound gives an order up once no request that carries its claim's stamp can be done any more. One that the venue has
 // acknowledged, or that traded, cannot have gone.
 func (e *Executor) notFound(ctx context.Context, t *task, asked time.Time) (int64, bool, error) {
+	deadline := t.claimedAt.Add(t.lines.Market.Timing().Lifetime())
+	if !asked.After(deadline) {
+		return 0, false, fmt.Errorf("the venue does not know the order yet; it may until %s", deadline)
+	}
 	row, err := e.ledger.Order(ctx, t.order.ID.String(), 0)
 	if err != nil {
 		return 0, false, err
 	}
 	if row.GetExchangeOrderId() != "" {
 		return 0, false, fmt.Errorf("ask for order %s: %w", t.order.ClientOrderID, errPast)
-	}
-	deadline := t.claimedAt.Add(t.lines.Market.Timing().Lifetime())
-	if !asked.After(deadline) {
-		return 0, false, fmt.Errorf("the venue does not know the order yet; it may until %s", deadline)
 	}
 	r := fact.Rejection{
 		Stage: eventv1.RejectStage_REJECT_STAGE_EXCHANGE, Code: venue.CodeNoSuchOrder, Reason: fact.ReasonNotFound,
