@@ -36,6 +36,7 @@ func balanceName(account uuid.UUID) string { return "reconcile-balance/" + accou
 
 // observation is what the venue holds at a moment, and what it should hold by the book of that moment.
 type observation struct {
+	logAt   int64 // where the log was before the question
 	sheet   venue.BalanceSheet
 	actual  totals
 	differs totals // actual less expected, where that is not zero
@@ -78,18 +79,27 @@ func (r *run) baseline(ctx context.Context) (totals, int64, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	base, position := totals{}, int64(0)
+	if len(events) == 0 {
+		return nil, 0, fmt.Errorf("reconciliation %s has sampled no balances", stamp(from).runID(r.account))
+	}
+	last := events[len(events)-1]
+	base := totals{}
 	for _, e := range events {
 		sample := e.GetPayload().GetBalanceSampled()
-		base[holding{sample.GetWallet(), sample.GetAsset()}] = amount(sample.GetTotal())
-		position = e.GetPosition()
+		if sample.GetSampledAt().AsTime().Equal(last.GetPayload().GetBalanceSampled().GetSampledAt().AsTime()) { // not one of before the run was broken off
+			base[holding{sample.GetWallet(), sample.GetAsset()}] = amount(sample.GetTotal())
+		}
 	}
-	return base, position, nil
+	return base, last.GetPosition(), nil
 }
 
 func (r *run) observe(ctx context.Context, base totals, position int64) (observation, error) {
 	var o observation
 	var err error
+	_, o.logAt, err = r.ledger.EventsAfter(ctx, r.account.String(), r.logAt, moving...)
+	if err != nil {
+		return o, err
+	}
 	o.sheet, err = r.lines.Wallets.Balances(ctx)
 	if err != nil {
 		return o, fmt.Errorf("balances: %w", err)
@@ -118,21 +128,31 @@ func (r *run) observe(ctx context.Context, base totals, position int64) (observa
 			}
 		}
 	}
-	o.settled, err = r.quiet(ctx, o.sheet)
+	o.settled, err = r.quiet(ctx, o)
 	return o, err
 }
 
-// quiet says whether the venue has made no trade since this run looked, be it in a symbol that the account had not traded by then.
-func (r *run) quiet(ctx context.Context, sheet venue.BalanceSheet) (bool, error) {
-	traded := map[string]bool{}
-	claims, _, err := r.ledger.EventsAfter(ctx, r.account.String(), r.logAt, "ORDER_SUBMITTED")
+// quiet says whether nothing has moved since the question about balances: no event of the log, and no trade at the venue since this
+// run looked, be it in a symbol that the account had not traded by then.
+func (r *run) quiet(ctx context.Context, seen observation) (bool, error) {
+	events, _, err := r.ledger.EventsAfter(ctx, r.account.String(), r.logAt, append([]string{"ORDER_SUBMITTED"}, moving...)...)
 	if err != nil {
 		return false, err
 	}
-	for _, e := range claims {
-		traded[e.GetPayload().GetOrderSubmitted().GetSymbol()] = true
+	traded, moved := map[string]bool{}, totals{}
+	for _, e := range events {
+		if claim := e.GetPayload().GetOrderSubmitted(); claim != nil {
+			traded[claim.GetSymbol()] = true
+			continue
+		}
+		if e.GetPosition() <= seen.logAt {
+			continue
+		}
+		if err := r.follow(ctx, moved, e); err != nil || len(moved) > 0 {
+			return false, err
+		}
 	}
-	if err := r.addPairs(ctx, traded, sheet); err != nil {
+	if err := r.addPairs(ctx, traded, seen.sheet); err != nil {
 		return false, err
 	}
 	for symbol := range traded {
@@ -238,7 +258,7 @@ func (r *run) keep(ctx context.Context, base totals, seen observation) error {
 			return err
 		}
 	}
-	quiet, err := r.quiet(ctx, seen.sheet) // else the samples are not of the moment that the log is at
+	quiet, err := r.quiet(ctx, seen) // else the samples are not of the moment that the log is at
 	if err != nil || !quiet {
 		return err
 	}

@@ -71,9 +71,12 @@ func (r *run) symbolsOf(ctx context.Context, local map[string]*projectorv1.Order
 	for _, o := range open {
 		set[o.Symbol] = true
 	}
-	sheet, err := r.lines.Wallets.Balances(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("balances: %w", err)
+	var sheet venue.BalanceSheet
+	if r.lines.Ref.MarginSymbol == "" { // its pair is known
+		sheet, err = r.lines.Wallets.Balances(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("balances: %w", err)
+		}
 	}
 	if err := r.addPairs(ctx, set, sheet); err != nil {
 		return nil, err

@@ -13,7 +13,6 @@ import (
 	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
-	"google.golang.org/protobuf/types/known/timestamppb"
 	"pgregory.net/rapid"
 
 	"github.com/robson/robson/pkg/clock"
@@ -24,8 +23,6 @@ import (
 	"github.com/robson/robson/pkg/projection/projectiontest"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
-	"github.com/robson/robson/services/connector/internal/fact"
-	"github.com/robson/robson/services/connector/internal/ledger"
 	"github.com/robson/robson/services/connector/internal/ledgertest"
 	"github.com/robson/robson/services/connector/internal/line"
 	"github.com/robson/robson/services/connector/internal/paper"
@@ -289,93 +286,6 @@ func TestReconcile_BrokenOff(t *testing.T) {
 	require.Len(t, b.books.Events("FILL_RECEIVED"), 1)
 	require.EqualValues(t, 1, report.Completed.GetMissingAcks(), "what it told before it was broken off counts")
 	b.settled()
-}
-
-// What came or went without a report is told once; a report that comes late explains it.
-func TestReconcile_Balances(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	require.Zero(t, b.run().Completed.GetBalancesChecked(), "from now on there is something to count from")
-	order := b.claimed(projectiontest.Long("p"))
-	b.place(event.ClientOrderID(order), venue.Market, "0.06666", "0")
-	b.place("by-hand", venue.Market, "0.01", "0")
-	b.run()
-	require.NotContains(t, b.kinds(), "balance_mismatch needs_operator", "trades explain it, by hand or not")
-	require.EqualValues(t, 2, b.settled().Completed.GetBalancesChecked())
-
-	_, err := b.paper.Deposit(b.ctx, b.ref, "hidden", "spot", "USDT", num("77"))
-	require.NoError(t, err)
-	report := b.run()
-	require.EqualValues(t, 1, report.Completed.GetBalanceMismatches())
-	last := b.books.Events("DISCREPANCY_DETECTED")
-	mismatch := last[len(last)-1].GetPayload().GetDiscrepancyDetected()
-	require.Equal(t, "balance:spot/USDT", mismatch.GetEntity())
-	require.Equal(t, "77", mismatch.GetActual()["difference"])
-	b.settled()
-	b.books.Do(t, func(l *projectiontest.Log) error {
-		_, err := l.Append(&eventv1.BalanceAdjusted{
-			AccountId: b.account, Wallet: "spot", Asset: "USDT", Delta: "77", Kind: eventv1.AdjustmentKind_ADJUSTMENT_KIND_DEPOSIT, ClearedAt: timestamppb.Now(),
-		})
-		return err
-	})
-	require.Equal(t, []string{mismatch.GetDiscrepancyId()}, b.run().Completed.GetResolvedIds())
-	require.EqualValues(t, 2, b.settled().Completed.GetUnresolved(), "the order by hand and its trade")
-}
-
-// busy is a venue at which something happens after each answer about balances.
-type busy struct {
-	venue.Venue
-	answered func(times int)
-}
-
-type busyWallets struct {
-	venue.Wallets
-	answered func(times int)
-	times    int
-}
-
-func (b busy) Account(ref venue.AccountRef) venue.Account {
-	account := b.Venue.Account(ref)
-	account.Wallets = &busyWallets{Wallets: account.Wallets, answered: b.answered}
-	return account
-}
-
-func (w *busyWallets) Balances(ctx context.Context) (venue.BalanceSheet, error) {
-	sheet, err := w.Wallets.Balances(ctx)
-	w.times++
-	w.answered(w.times)
-	return sheet, err
-}
-
-// An account trades for the first time in a symbol while its balances are looked at: they are of no one moment, and are not counted from.
-func TestReconcile_BalancesWhileItBegins(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	books := b.books.Ledger()
-	buys := func(times int) {
-		if times != 2 { // the first answer is for the symbols
-			return
-		}
-		row, err := books.Order(b.ctx, b.claimed(projectiontest.Long("p")).String(), 0)
-		require.NoError(t, err)
-		placed := b.place(row.GetClientOrderId(), venue.Market, "0.06666", "0")
-		order, _, err := books.Claimed(b.ctx, ledger.OrderOf(row))
-		require.NoError(t, err)
-		lines := line.Lines{Account: b.paper.Account(b.ref), Market: b.paper.Market(), Ref: b.ref}
-		facts, err := lines.Facts(b.ctx, order, placed.Order, placed.Trades, fact.Answer)
-		require.NoError(t, err)
-		_, err = books.Record(b.ctx, facts...)
-		require.NoError(t, err)
-	}
-	manager, err := New(slog.New(slog.DiscardHandler), clock.System(), books, line.NewDesk(busy{b.paper, buys}), Config{Young: time.Millisecond})
-	require.NoError(t, err)
-	_, err = manager.Reconcile(b.ctx, b.account, nil)
-	require.NoError(t, err)
-	for range 2 {
-		b.run()
-		require.Empty(t, b.kinds())
-	}
-	require.EqualValues(t, 2, b.settled().Completed.GetBalancesChecked())
 }
 
 func TestManager_Lease(t *testing.T) {
