@@ -50,7 +50,7 @@ func (v *Venue) instruments(ctx context.Context, age time.Duration) ([]venue.Ins
 	if len(v.rules.list) > 0 && v.clock.Now().Sub(v.rules.at) < age {
 		return slices.Clone(v.rules.list), nil
 	}
-	c := &call{operation: opInstruments, weight: weightInfo, class: asking}
+	c := &call{operation: opInstruments, weight: weightInfo, class: learning}
 	var info *lib.ExchangeInfo
 	err := v.read(ctx, c, func(ctx context.Context, client *lib.Client) (err error) {
 		info, err = client.NewExchangeInfoService().Do(ctx)

@@ -20,6 +20,8 @@ const (
 	trading class = iota
 	asking
 	listing
+	// learning asks for the limit itself: until that is known it goes out whatever has been used, and then as what asks.
+	learning
 )
 
 // share is the part of the limit, in percent, up to which a class is let out. What lies above is kept for the classes before it.
@@ -27,15 +29,19 @@ func (c class) share() int64 {
 	switch c {
 	case trading:
 		return 100
-	case asking:
+	case asking, learning:
 		return 90
 	default:
 		return 75
 	}
 }
 
-// weightUsual is Binance's limit of a minute, until exchangeInfo tells.
-const weightUsual = 6000
+const (
+	// weightUsual is Binance's limit of a minute, until exchangeInfo tells.
+	weightUsual = 6000
+	// learningPause is for how long at most something is held back before that: by then it may be known.
+	learningPause = time.Second
+)
 
 // budget is what all accounts of the process may ask of the venue together: it counts weight by address.
 type budget struct {
@@ -43,6 +49,7 @@ type budget struct {
 
 	mu       sync.Mutex
 	limit    int64
+	known    bool      // the limit is the venue's word
 	minute   time.Time // the end of the minute that used counts for
 	used     int64
 	underway int64
@@ -60,7 +67,7 @@ func (b *budget) limits(rows []lib.RateLimit) {
 		if row.RateLimitType == string(lib.RateLimitTypeRequestWeight) && row.Interval == string(lib.RateLimitIntervalMinute) &&
 			row.IntervalNum == 1 && row.Limit > 0 {
 			b.mu.Lock()
-			b.limit = row.Limit
+			b.limit, b.known = row.Limit, true
 			b.mu.Unlock()
 		}
 	}
@@ -104,7 +111,12 @@ func (b *budget) tryTake(c *call) (wait time.Duration, shut bool) {
 	}
 	b.turn(now)
 	if b.used+b.underway+c.weight > b.limit*c.class.share()/100 && b.used+b.underway > 0 {
-		return b.minute.Sub(now), false
+		switch wait = b.minute.Sub(now); {
+		case b.known:
+			return wait, false
+		case c.class != learning:
+			return min(wait, learningPause), false
+		}
 	}
 	b.underway += c.weight
 	return 0, false

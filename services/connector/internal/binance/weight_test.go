@@ -59,6 +59,42 @@ func TestBudget_keeps_a_reserve(t *testing.T) {
 	require.NoError(t, <-held, "a new minute")
 }
 
+// TestBudget_learns: a process that begins where others have used more than the usual limit asks for the limit first, and is not held
+// back for a minute by one that is not the venue's.
+func TestBudget_learns(t *testing.T) {
+	t.Parallel()
+	fake := clock.NewFake(time.Date(2026, 11, 25, 9, 0, 20, 0, time.UTC))
+	b := newBudget(fake)
+	spent, err := b.take(t.Context(), &call{class: trading, weight: 1})
+	require.NoError(t, err)
+	spent.answered(used(9000))
+	var limited *venue.RateLimitedError
+	_, err = b.take(t.Context(), &call{class: trading, weight: 1})
+	require.ErrorAs(t, err, &limited)
+	require.Equal(t, time.Second, limited.RetryAfter)
+	held := make(chan error, 1)
+	go func() {
+		_, err := b.take(context.Background(), &call{class: asking, weight: 20})
+		held <- err
+	}()
+	fake.WaitFor(1)
+	_, err = b.take(t.Context(), &call{class: learning, weight: weightInfo})
+	require.NoError(t, err)
+	b.limits([]lib.RateLimit{{RateLimitType: "REQUEST_WEIGHT", Interval: "MINUTE", IntervalNum: 1, Limit: 12_000}})
+	_, err = b.take(t.Context(), &call{class: trading, weight: 1})
+	require.NoError(t, err)
+	fake.Advance(time.Second)
+	require.NoError(t, <-held)
+
+	spent, err = b.take(t.Context(), &call{class: trading, weight: 1})
+	require.NoError(t, err)
+	spent.answered(used(12_000))
+	ctx, cancel := context.WithDeadline(t.Context(), fake.Now().Add(10*time.Second))
+	defer cancel()
+	_, err = b.take(ctx, &call{class: learning, weight: weightInfo})
+	require.ErrorAs(t, err, &limited, "what is known need not be learnt")
+}
+
 // TestBudget_shut refuses everyone for an address, one for its orders.
 func TestBudget_shut(t *testing.T) {
 	t.Parallel()
