@@ -80,5 +80,6 @@ func (f *connectorFlags) prepare() error {
 	if f.settings.Executor.AskFirst > f.settings.Executor.AskMax {
 		return usagef("--ask-first: %s is more than --ask-max %s", f.settings.Executor.AskFirst, f.settings.Executor.AskMax)
 	}
+	f.settings.Reconcile.LeaseTTL = f.settings.Follower.LeaseTTL
 	return nil
 }

@@ -49,9 +49,10 @@ type Settings struct {
 type ConnectorSettings struct {
 	// ExchangeInfoFile lists more symbols for the paper venue, as Binance's /api/v3/exchangeInfo does; empty: only its own.
 	ExchangeInfoFile string
-	// Executor and Follower bound its waits.
-	Executor connector.ExecutorConfig
-	Follower connector.FollowerConfig
+	// Executor, Follower and Reconcile bound its waits.
+	Executor  connector.ExecutorConfig
+	Follower  connector.FollowerConfig
+	Reconcile connector.ReconcileConfig
 	// Binance is what it serves beside the paper venue; the zero value: nothing.
 	Binance connector.BinanceConfig
 }
@@ -79,7 +80,7 @@ func Serve(ctx context.Context, name string, s Settings) error {
 			Listener: s.Listener, TokenFile: s.TokenFile, ServiceToken: s.ServiceToken,
 			EventlogAddress: s.Addresses[client.Eventlog], ProjectorAddress: s.Addresses[client.Projector],
 			DataDir: filepath.Join(s.DataDir, paperDir), ExchangeInfoFile: s.Connector.ExchangeInfoFile,
-			Executor: s.Connector.Executor, Follower: s.Connector.Follower, Binance: s.Connector.Binance,
+			Executor: s.Connector.Executor, Follower: s.Connector.Follower, Reconcile: s.Connector.Reconcile, Binance: s.Connector.Binance,
 		})
 	case command.Name:
 		return command.Run(ctx, s.Logger, s.Clock, command.Config{

@@ -287,7 +287,8 @@ func (m *Manager) leased(ctx context.Context, account *projectorv1.Account, line
 		return nil, err
 	}
 	if !held {
-		return nil, fault.New(fault.Refused, "RECONCILED_ELSEWHERE", "another connector reconciles account %s just now", id)
+		return nil, fault.New(fault.Unavailable, "RECONCILED_ELSEWHERE", "another connector reconciles account %s just now, or did and died less than %s ago", id, m.config.LeaseTTL).
+			WithRetryAfter(m.config.LeaseTTL / 3)
 	}
 	defer m.release(ctx, id)
 	renewing, done := context.WithCancel(ctx)

@@ -293,7 +293,8 @@ func TestManager_Lease(t *testing.T) {
 	b := setup(t)
 	b.books.Steal(LeaseName(projectiontest.Spot))
 	_, err := b.Reconcile(b.ctx, b.account, nil)
-	require.True(t, fault.Is(err, fault.Refused), err)
+	require.True(t, fault.Is(err, fault.Unavailable), err)
+	require.ErrorContains(t, err, "another connector reconciles account "+b.account)
 	b.books.Free(LeaseName(projectiontest.Spot))
 	b.run()
 }
