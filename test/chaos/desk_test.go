@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -27,10 +28,34 @@ const (
 	exchangeToken      = "chaos"
 )
 
-// deadlines are short ones for the connector. An order that the exchange does not know is given up after window, processing and margin.
-var deadlines = []string{
-	"--send-timeout", "1s", "--ask-first", "100ms", "--ask-max", "1s", "--sweep-every", "500ms", "--young", "1500ms",
-	"--recv-window", "2s", "--venue-processing", "1500ms", "--clock-margin", "1s", "--sample-every", "5s", "--lease", "3s", "--stream-silence", "5s",
+// Short deadlines for the connector. An order that the exchange does not know is given up after window, processing and margin.
+const (
+	sendTimeout, askMax, sweepEvery             = time.Second, time.Second, 500 * time.Millisecond
+	receiveWindow, venueProcessing, clockMargin = 2 * time.Second, 1500 * time.Millisecond, time.Second
+	leaseTime                                   = 3 * time.Second
+)
+
+// deadlines tells them to the connector.
+func deadlines() (flags []string) {
+	for _, d := range []struct {
+		flag string
+		is   time.Duration
+	}{
+		{"--send-timeout", sendTimeout},
+		{"--ask-first", 100 * time.Millisecond},
+		{"--ask-max", askMax},
+		{"--sweep-every", sweepEvery},
+		{"--recv-window", receiveWindow},
+		{"--venue-processing", venueProcessing},
+		{"--clock-margin", clockMargin},
+		{"--young", 1500 * time.Millisecond},
+		{"--sample-every", 5 * time.Second},
+		{"--lease", leaseTime},
+		{"--stream-silence", 5 * time.Second},
+	} {
+		flags = append(flags, d.flag, d.is.String())
+	}
+	return flags
 }
 
 // desk is a rig on which orders are traded over a simulated exchange.
@@ -50,7 +75,7 @@ func newDesk(t *testing.T) *desk {
 	require.NoError(t, os.Mkdir(d.keys, 0o700))
 	projector := []string{"--projector-address", d.projector.address, "--data-dir", d.dir}
 	d.connector = d.serve(t, asConnector, asConnector, append(append(projector,
-		"--binance-environment", "sim", "--binance-url", d.exchange.URL, "--keys-dir", d.keys), deadlines...)...)
+		"--binance-environment", "sim", "--binance-url", d.exchange.URL, "--keys-dir", d.keys), deadlines()...)...)
 	d.command = d.serve(t, asCommand, asCommand, append(projector, "--connector-address", d.connector.address)...)
 	for _, s := range []*server{d.connector, d.command} {
 		require.NoError(t, s.ready(t.Context()))

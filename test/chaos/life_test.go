@@ -28,7 +28,7 @@ type life struct {
 // begin registers the account, hands its key over and waits until the connector trades with it. Nothing goes wrong yet.
 func (l *life) begin(ctx context.Context) error {
 	key, err := l.desk.exchange.Open(ctx, simulated.Account{
-		Name: l.faultPlan.account(), Balances: map[string]string{"USDT": "50000", "BNB": "10"}, FeeMode: l.fees,
+		Name: l.name(), Balances: map[string]string{"USDT": "50000", "BNB": "10"}, FeeMode: l.fees,
 	})
 	if err != nil {
 		return err
@@ -39,7 +39,7 @@ func (l *life) begin(ctx context.Context) error {
 	}
 	_, err = insist(ctx, commandv1.NewSetupServiceClient(l.desk.command.conn).RegisterAccount, &commandv1.RegisterAccountRequest{
 		AccountId: l.account, Environment: eventv1.Environment_ENVIRONMENT_SIM, Exchange: "binance", Product: eventv1.Product_PRODUCT_SPOT,
-		Label: l.faultPlan.account(), QuoteAsset: "USDT", ApiKeyFingerprint: key.Fingerprint(), Permissions: []string{"read", "trade"},
+		Label: l.name(), QuoteAsset: "USDT", ApiKeyFingerprint: key.Fingerprint(), Permissions: []string{"read", "trade"},
 		RiskLimits: &eventv1.RiskLimits{
 			RiskPercentMax: "1", MaxExposure: "30000", DailyLossLimit: "300", MaxDrawdown: "1000", MonthlyBudgetPercent: "4", CapitalBase: "10000", MaxOpenPositions: 3,
 		},
@@ -87,7 +87,7 @@ func (l *life) enter(ctx context.Context) error {
 		}
 	}
 	if l.byHand {
-		if err := l.desk.exchange.PlaceByHand(ctx, l.faultPlan.account(), btc, "BUY", "0.00123"); err != nil {
+		if err := l.desk.exchange.PlaceByHand(ctx, l.name(), btc, "BUY", "0.00123"); err != nil {
 			return err
 		}
 	}
@@ -103,19 +103,19 @@ func (l *life) playLimit(ctx context.Context) error {
 		return err
 	}
 	for _, quantity := range []string{"0.01", "0.003"} {
-		if err := l.desk.exchange.Fill(ctx, l.faultPlan.account(), *order, quantity); err != nil {
+		if err := l.desk.exchange.Fill(ctx, l.name(), *order, quantity); err != nil {
 			return err
 		}
 	}
 	switch l.entry {
 	case entryFilled:
-		return l.unlessOver(ctx, order, l.desk.exchange.Fill(ctx, l.faultPlan.account(), *order, ""))
+		return l.unlessOver(ctx, order, l.desk.exchange.Fill(ctx, l.name(), *order, ""))
 	case entryEnded:
-		return l.unlessOver(ctx, order, l.desk.exchange.End(ctx, l.faultPlan.account(), *order, "EXPIRED_IN_MATCH"))
+		return l.unlessOver(ctx, order, l.desk.exchange.End(ctx, l.name(), *order, "EXPIRED_IN_MATCH"))
 	case entryRaced:
 		raced := make(chan error, 1)
 		go func() { raced <- l.cancelEntry(ctx) }()
-		filled := l.unlessOver(ctx, order, l.desk.exchange.Fill(ctx, l.faultPlan.account(), *order, ""))
+		filled := l.unlessOver(ctx, order, l.desk.exchange.Fill(ctx, l.name(), *order, ""))
 		return errors.Join(filled, <-raced)
 	default:
 		return l.cancelEntry(ctx)
@@ -125,7 +125,7 @@ func (l *life) playLimit(ctx context.Context) error {
 // resting is the one order of ours that rests at the exchange; nil if the entry was refused.
 func (l *life) resting(ctx context.Context) (found *simulated.Order, err error) {
 	err = await(ctx, "the entry rests at the exchange", knownMax, func() error {
-		state, err := l.desk.exchange.State(ctx, l.faultPlan.account())
+		state, err := l.desk.exchange.State(ctx, l.name())
 		if err != nil {
 			return err
 		}
@@ -143,7 +143,7 @@ func (l *life) unlessOver(ctx context.Context, order *simulated.Order, failed er
 	if failed == nil {
 		return nil
 	}
-	state, err := l.desk.exchange.State(ctx, l.faultPlan.account())
+	state, err := l.desk.exchange.State(ctx, l.name())
 	if err != nil {
 		return err
 	}
@@ -211,6 +211,16 @@ func (l *life) trading() commandv1.TradingServiceClient {
 }
 
 func (l *life) state() projectorv1.StateServiceClient { return l.desk.rig.state() }
+
+func (l *life) reconciliation() connectorv1.ReconciliationServiceClient {
+	return connectorv1.NewReconciliationServiceClient(l.desk.connector.conn)
+}
+
+// reconcile has the account reconciled.
+func (l *life) reconcile(ctx context.Context) (*connectorv1.ReconciliationReport, error) {
+	response, err := insist(ctx, l.reconciliation().Reconcile, &connectorv1.ReconcileRequest{AccountId: l.account})
+	return response.GetReport(), err
+}
 
 func (l *life) orders(ctx context.Context) ([]*projectorv1.Order, error) {
 	listed, err := l.state().ListOrders(asUser(ctx), &projectorv1.ListOrdersRequest{AccountId: l.account, PageSize: 500})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"time"
 
 	"github.com/robson/robson/test/internal/simulated"
 )
@@ -23,7 +24,9 @@ const (
 
 // faultPlan is one order life and what goes wrong in it. All of it follows from the seed.
 type faultPlan struct {
-	seed        uint64
+	seed uint64
+	// deaths: the services are killed at random moments meanwhile.
+	deaths      bool
 	entry, exit string
 	// fees is in what the exchange takes its fees.
 	fees string
@@ -38,6 +41,9 @@ type faultPlan struct {
 // String tells the plan, for whoever looks into a failure.
 func (p faultPlan) String() string {
 	var text strings.Builder
+	if p.deaths {
+		text.WriteString("among deaths, ")
+	}
 	fmt.Fprintf(&text, "seed %d: %s, %s, fees %s, by hand %t, restart %t, skew %d ms", p.seed, p.entry, p.exit, p.fees, p.byHand, p.restart, p.skew)
 	for _, f := range p.faults {
 		fmt.Fprintf(&text, "\n  %+v", f)
@@ -46,16 +52,17 @@ func (p faultPlan) String() string {
 }
 
 const (
-	faultsMax = 5
+	// faultsMax is how many faults a plan has, timesMax how often each of them happens.
+	faultsMax, timesMax = 5, 2
 	// skewMax is less than the margin that the connector allows for.
 	skewMax = 800
 )
 
 // planOf makes the plan of a seed.
-func planOf(seed uint64) faultPlan {
+func planOf(seed uint64, deaths bool) faultPlan {
 	r := rand.New(rand.NewPCG(seed, 5))
 	p := faultPlan{
-		seed:  seed,
+		seed: seed, deaths: deaths,
 		entry: pick(r, entryMarket, entryMarket, entryMarket, entryFilled, entryEnded, entryCanceled, entryRaced),
 		exit:  pick(r, exitClosed, exitClosed, exitStopped, exitStopped, exitPanic),
 		fees:  pick(r, "received", "bnb"), byHand: r.IntN(10) == 0, restart: r.IntN(20) == 0,
@@ -65,14 +72,20 @@ func planOf(seed uint64) faultPlan {
 	}
 	for range 1 + r.IntN(faultsMax) {
 		f := drawFault(r)
-		f.Account, f.Times = p.account(), 1+r.IntN(2)
+		f.Account, f.Times = p.name(), 1+r.IntN(timesMax)
 		p.faults = append(p.faults, f)
 	}
 	return p
 }
 
-// account is the name of the plan's account at the exchange.
-func (p faultPlan) account() string { return fmt.Sprintf("plan-%d", p.seed) }
+// uncertaintyMax is how long an order may be unknown: until it would be given up, and each of the plan's faults may cost a
+// question and the pause after it.
+func (p faultPlan) uncertaintyMax() time.Duration {
+	return receiveWindow + venueProcessing + clockMargin + sweepEvery + time.Duration(1+len(p.faults)*timesMax)*(sendTimeout+askMax)
+}
+
+// name is that of the plan's account at the exchange.
+func (p faultPlan) name() string { return fmt.Sprintf("plan-%d", p.seed) }
 
 func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
 

@@ -50,14 +50,14 @@ type rig struct {
 	operated *tenant
 }
 
-// server is one robson serve, with its own link to the database.
+// server is one robson serve.
 type server struct {
 	rig     *rig
 	name    string
 	service string
 	address string
-	link    *link
-	// database is where it finds the database: through the link.
+	// link leads to the database, and database is where it finds that: through the link. Only where it uses one.
+	link     *link
 	database string
 	// more are arguments of its own.
 	more    []string
@@ -141,12 +141,14 @@ func (r *rig) serve(t *testing.T, name, service string, more ...string) *server 
 	t.Helper()
 	s := &server{rig: r, name: name, service: service, more: more}
 	var err error
-	s.link, err = newLink(t.Context(), r.database.url.Host)
-	require.NoError(t, err)
-	t.Cleanup(s.link.stop)
-	u := *r.database.url
-	u.Host = s.link.address()
-	s.database = u.String()
+	if s.usesDatabase() {
+		s.link, err = newLink(t.Context(), r.database.url.Host)
+		require.NoError(t, err)
+		t.Cleanup(s.link.stop)
+		u := *r.database.url
+		u.Host = s.link.address()
+		s.database = u.String()
+	}
 	s.address, err = freeAddress(t.Context())
 	require.NoError(t, err)
 	s.conn, err = dial(s.address)
@@ -181,13 +183,16 @@ func freeAddress(ctx context.Context) (string, error) {
 	return listener.Addr().String(), listener.Close()
 }
 
+// usesDatabase says whether the service has a role in the database; the others ask those that have.
+func (s *server) usesDatabase() bool { return s.service != asConnector && s.service != asCommand }
+
 // start runs the process.
 func (s *server) start() error {
 	args := []string{"serve", s.service, "--listen", s.address, "--token-file", s.rig.tokens(), "--log-level", "warn"}
 	if s.service != asEventlog {
 		args = append(args, "--service-token-file", s.rig.serviceToken(s.service), "--eventlog-address", s.rig.replicas[0].address)
 	}
-	if s.service != asConnector && s.service != asCommand {
+	if s.usesDatabase() {
 		args = append(args, "--database-url", s.database)
 	}
 	var err error

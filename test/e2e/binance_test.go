@@ -15,6 +15,7 @@ import (
 	connectorv1 "github.com/robson/robson/proto/gen/go/robson/connector/v1"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+	"github.com/robson/robson/test/internal/simulated"
 )
 
 func TestTheDemoProvesItselfOverBinancesProtocol(t *testing.T) {
@@ -30,37 +31,18 @@ func TestTheDemoProvesItselfOverBinancesProtocol(t *testing.T) {
 	require.NotContains(t, demo.output.String(), "signature=")
 }
 
-// bookOf waits until an account's book is the exchange's: what was executed of each order, and each balance.
+// bookOf waits until an account's book is the exchange's: orders, trades and balances.
 func (u *user) bookOf(x *exchange, account string) {
 	u.t.Helper()
 	eventually(u.t, "the book is the exchange's", settleMax, func() string {
-		listed, err := u.state().ListOrders(u.ctx(), &projectorv1.ListOrdersRequest{AccountId: account, PageSize: 500})
+		book, err := simulated.ReadBook(u.ctx(), u.state(), account)
+		if err == nil {
+			err = book.Equal(x.state())
+		}
 		if err != nil {
 			return err.Error()
 		}
-		executed := map[string]string{}
-		for _, o := range listed.GetOrders() {
-			if o.GetNeedsResolution() {
-				return "order " + o.GetOrderId() + " is unknown"
-			}
-			executed[o.GetClientOrderId()] = o.GetFilledQuantity()
-		}
-		at := x.state()
-		for _, o := range at.Orders {
-			if executed[o.ClientOrderID] != o.Executed {
-				return "order " + o.ClientOrderID + ": " + executed[o.ClientOrderID] + " of " + o.Executed + " executed are in the log"
-			}
-		}
-		balances, err := u.state().ListBalances(u.ctx(), &projectorv1.ListBalancesRequest{AccountId: account})
-		if err != nil {
-			return err.Error()
-		}
-		for _, b := range balances.GetBalances() {
-			if held := at.Balances[b.GetAsset()]; held.Free != b.GetFree() || held.Locked != b.GetLocked() {
-				return b.GetAsset() + ": " + b.GetFree() + " free, " + b.GetLocked() + " locked; the exchange has " + held.Free + " and " + held.Locked
-			}
-		}
-		if len(balances.GetBalances()) == 0 {
+		if len(book.Balances) == 0 {
 			return "no balance is known"
 		}
 		return ""

@@ -129,6 +129,11 @@ func (x *Exchange) PlaceByHand(ctx context.Context, account, symbol, side, quant
 	return x.Do(ctx, http.MethodPost, "/sim/orders/external", body, nil)
 }
 
+// Deposit puts money into an account.
+func (x *Exchange) Deposit(ctx context.Context, account, asset, amount string) error {
+	return x.Do(ctx, http.MethodPost, "/sim/deposits", map[string]string{"account": account, "asset": asset, "amount": amount}, nil)
+}
+
 // Skew makes the exchange's clock wrong by so many milliseconds.
 func (x *Exchange) Skew(ctx context.Context, ms int64) error {
 	return x.Do(ctx, http.MethodPost, "/sim/clock", map[string]int64{"skew_ms": ms}, nil)
