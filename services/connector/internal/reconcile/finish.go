@@ -55,8 +55,12 @@ var lasting = map[eventv1.DiscrepancyKind]bool{
 	eventv1.DiscrepancyKind_DISCREPANCY_KIND_MISSING_ON_EXCHANGE: true,
 }
 
-// over says whether what was open before holds no longer: its order was looked at whole, and agrees in this now.
+// over says whether what was open before holds no longer: its order was looked at whole, and agrees in this now. Fills that the end
+// of an order counted, which the fold missed, have come once the order comes to the same on both sides.
 func (r *run) over(d *projectorv1.Discrepancy) bool {
+	if d.GetKind() == eventv1.DiscrepancyKind_DISCREPANCY_KIND_MISSED_FILL {
+		return r.agreed[d.GetEntity()]
+	}
 	overfill := d.GetKind() == eventv1.DiscrepancyKind_DISCREPANCY_KIND_OVERFILL && d.GetRunId() != "" // the fold's own is of our quantities alone
 	if !lasting[d.GetKind()] && !overfill {
 		return false

@@ -18,7 +18,8 @@ import (
 // orderTypes are the events that touch an order.
 var orderTypes = []string{"ORDER_SUBMITTED", "ORDER_ACKED", "FILL_RECEIVED", "ORDER_CANCELED", "ORDER_EXPIRED", "ORDER_REJECTED"}
 
-// localOrders are our orders that have not ended, and those that something happened to since the run before.
+// localOrders are our orders that have not ended, those that something happened to since the run before, and those of which something
+// is open.
 func (r *run) localOrders(ctx context.Context) (map[string]*projectorv1.Order, error) {
 	live, err := r.ledger.LiveOrders(ctx, r.account.String())
 	if err != nil {
@@ -32,18 +33,32 @@ func (r *run) localOrders(ctx context.Context) (map[string]*projectorv1.Order, e
 	if err != nil {
 		return nil, err
 	}
+	var more []string
 	for _, e := range events {
 		key, err := event.ParseStreamKey(e.GetStreamKey())
 		if err != nil {
 			return nil, fmt.Errorf("event %s: %w", e.GetEventId(), err)
 		}
-		id := key.ID.String()
-		if key.Kind != event.KindOrder || out[id] != nil {
+		if key.Kind == event.KindOrder {
+			more = append(more, key.ID.String())
+		}
+	}
+	for _, d := range r.open {
+		if d.GetOrderId() != "" {
+			more = append(more, d.GetOrderId())
+		}
+	}
+	for _, id := range more {
+		if out[id] != nil {
 			continue
 		}
-		out[id], err = r.ledger.Order(ctx, id, asOf)
-		if err != nil {
+		row, err := r.ledger.Order(ctx, id, asOf)
+		switch {
+		case fault.Is(err, fault.NotFound): // the venue has it under a name of ours, and our book does not
+		case err != nil:
 			return nil, err
+		default:
+			out[id] = row
 		}
 	}
 	return out, nil

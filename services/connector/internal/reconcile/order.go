@@ -55,7 +55,9 @@ func (r *run) order(ctx context.Context, row *projectorv1.Order, at venue.Order,
 	if len(missing) > 0 {
 		return append(found, missing...), nil
 	}
-	return append(found, p.totals()...), nil
+	totals := p.totals()
+	r.agreed[p.entity()] = len(totals) == 0
+	return append(found, totals...), nil
 }
 
 func (r *run) pair(ctx context.Context, row *projectorv1.Order, at venue.Order, listed []venue.Trade) (*pair, error) {

@@ -23,6 +23,8 @@ import (
 	"github.com/robson/robson/pkg/projection/projectiontest"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
+	"github.com/robson/robson/services/connector/internal/fact"
+	"github.com/robson/robson/services/connector/internal/ledger"
 	"github.com/robson/robson/services/connector/internal/ledgertest"
 	"github.com/robson/robson/services/connector/internal/line"
 	"github.com/robson/robson/services/connector/internal/paper"
@@ -165,6 +167,34 @@ func TestReconcile_MissedEnd(t *testing.T) {
 	require.Equal(t, []string{"missed_ack auto_repaired", "status_mismatch auto_repaired"}, b.kinds())
 	require.Equal(t, projection.OrderCanceled, b.books.Row(order).Status)
 	b.settled()
+}
+
+// The end of an order counts a fill that has not come: the fold tells so, and the run that takes the fill in closes it.
+func TestReconcile_EndBeforeItsFill(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	order := b.claimed(projectiontest.Long("p"))
+	require.NoError(t, b.paper.SetFaults(b.ctx, b.ref.Key, []engine.Fault{{Kind: engine.FaultCancelAfterPartial, Operation: venue.OpPlace, Count: 1}}))
+	placed := b.place(event.ClientOrderID(order), venue.Market, "0.06666", "0")
+	require.Equal(t, venue.StatusCanceled, placed.Order.Status)
+	books := b.books.Ledger()
+	row, err := books.Order(b.ctx, order.String(), 0)
+	require.NoError(t, err)
+	claimed, _, err := books.Claimed(b.ctx, ledger.OrderOf(row))
+	require.NoError(t, err)
+	ended, over := fact.Ended(claimed, placed.Order, fact.Stream)
+	require.True(t, over)
+	_, err = books.Record(b.ctx, fact.Acked(claimed, placed.Order, fact.Stream), ended)
+	require.NoError(t, err)
+	require.Equal(t, []string{"missed_fill needs_operator"}, b.kinds())
+	told := b.books.Events("DISCREPANCY_DETECTED")[0].GetPayload().GetDiscrepancyDetected()
+
+	_, err = b.Reconcile(b.ctx, b.account, nil)
+	require.NoError(t, err)
+	require.Len(t, b.books.Events("FILL_RECEIVED"), 1)
+	closed := b.books.Events("RECONCILIATION_COMPLETED")[0].GetPayload().GetReconciliationCompleted()
+	require.Equal(t, []string{told.GetDiscrepancyId()}, closed.GetResolvedIds())
+	require.Zero(t, b.settled().Completed.GetUnresolved())
 }
 
 // What was made by hand is reported once, never adopted and never canceled, and stays open until somebody judges it.

@@ -35,6 +35,7 @@ type run struct {
 	open    []*projectorv1.Discrepancy
 	held    map[string]bool // by difference key: open before, and found again
 	checked map[string]bool // entities that were looked at whole
+	agreed  map[string]bool // orders that lack nothing and come to the same on both sides
 	raised  map[string]bool // by difference key: told by this run
 	symbols map[string]*symbolRange
 	foreign []fact.Fact
@@ -148,7 +149,8 @@ func (r *run) skip(f finding) {
 
 // look holds every order and trade of the account against the venue's.
 func (r *run) look(ctx context.Context) ([]finding, error) {
-	r.held, r.checked, r.symbols, r.foreign, r.orders, r.skipped = map[string]bool{}, map[string]bool{}, map[string]*symbolRange{}, nil, 0, 0
+	r.held, r.checked, r.agreed = map[string]bool{}, map[string]bool{}, map[string]bool{}
+	r.symbols, r.foreign, r.orders, r.skipped = map[string]*symbolRange{}, nil, 0, 0
 	local, err := r.localOrders(ctx)
 	if err != nil {
 		return nil, err
