@@ -19,6 +19,9 @@ import (
 // Exchange is a running one. Token is what opens /sim/.
 type Exchange struct{ URL, Token string }
 
+// connections keeps none: one that a restart of the exchange has cut must not be taken for the next request.
+var connections = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
 // Key is an account's name at the exchange, and what its requests are signed with.
 type Key struct{ Account, Key, Secret string }
 
@@ -155,7 +158,7 @@ func (x *Exchange) Restart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := connections.Do(request)
 	if err != nil {
 		return ctx.Err()
 	}
@@ -202,7 +205,7 @@ func (x *Exchange) Do(ctx context.Context, method, path string, in, out any) err
 	if err != nil {
 		return err
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := connections.Do(request)
 	if err != nil {
 		return err
 	}
