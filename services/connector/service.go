@@ -85,6 +85,7 @@ func Run(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) 
 	if err != nil {
 		return err
 	}
+	books.OnFill(follow.Filled)
 	rpcs, err := register(logger, clk, tokens, cfg, server.Deps{
 		Ledger: books, Desk: desk, Executor: exec, Follower: follow, Paper: venue, Stopping: ctx.Done(),
 	}, reconciler)

@@ -51,6 +51,7 @@ func (f *connectorFlags) waits() []wait {
 		{&s.Binance.Margin, "clock-margin", 5 * time.Second, "what clocks may differ by before an order that Binance does not know is given up"},
 		{&s.Binance.Silence, "stream-silence", time.Minute, "after how long without a word a stream of Binance, which pings every 20 s, counts as dead"},
 		{&s.Follower.SampleEvery, "sample-every", time.Minute, "how often an account's balances are sampled"},
+		{&s.Follower.SampleAfter, "sample-after", time.Second, "how long after a fill they are sampled as well; what fills meanwhile shares the sample"},
 		{&s.Follower.LeaseTTL, "lease", 5 * time.Second, "how long an account stays with a connector that has died"},
 	}
 }

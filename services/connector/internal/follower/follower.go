@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -31,6 +32,7 @@ type follower struct {
 	environment eventv1.Environment
 	holder      string
 	meters      *metrics
+	filled      chan struct{} // an order of the account has filled since the last sample
 
 	after      venue.Cursor
 	connection string
@@ -79,14 +81,12 @@ func (f *follower) turn(ctx context.Context) error {
 	}
 	f.after, f.connection = venue.Cursor(checkpoint.GetValue()), ""
 	following, stop := context.WithCancelCause(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		f.keep(following, stop)
-	}()
+	var beside sync.WaitGroup
+	beside.Go(func() { f.keep(following, stop) })
+	beside.Go(func() { f.sample(following) })
 	err = f.lines.Reports.Follow(following, f.after, f.handle)
 	stop(errTurnOver)
-	<-done
+	beside.Wait()
 	f.disconnected(ctx, err)
 	return err
 }
@@ -182,27 +182,38 @@ func (f *follower) acquire(ctx context.Context) (bool, error) {
 	return response.GetAcquired(), nil
 }
 
-// keep renews the lease and samples balances from time to time, until the turn is over; it ends the turn when another
-// holds the lease. A lease that cannot be renewed just now is kept: it saves work, correctness does not need it.
+// keep renews the lease until the turn is over; it ends the turn when another holds the lease. A lease that cannot be renewed just
+// now is kept: it saves work, correctness does not need it.
 func (f *follower) keep(ctx context.Context, stop context.CancelCauseFunc) {
-	renew := f.clock.NewTicker(f.config.LeaseTTL / 3)
-	defer renew.Stop()
-	sample := f.clock.NewTicker(f.config.SampleEvery)
-	defer sample.Stop()
+	for clock.Sleep(ctx, f.clock, f.config.LeaseTTL/3) == nil {
+		held, err := f.acquire(ctx)
+		if err == nil && !held {
+			stop(errLeaseLost)
+			return
+		}
+	}
+}
+
+// sample samples balances from time to time and after fills, until the turn is over. It may have to wait for the venue's limits.
+func (f *follower) sample(ctx context.Context) {
+	every := f.clock.NewTicker(f.config.SampleEvery)
+	defer every.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-renew.C():
-			held, err := f.acquire(ctx)
-			if err == nil && !held {
-				stop(errLeaseLost)
+		case <-every.C():
+		case <-f.filled:
+			if clock.Sleep(ctx, f.clock, f.config.SampleAfter) != nil {
 				return
 			}
-		case <-sample.C():
-			if _, err := SampleBalances(ctx, f.ledger, f.account, f.lines); err != nil && ctx.Err() == nil {
-				f.log.WarnContext(ctx, "sample balances", "account_id", f.account, "error", err)
+			select { // what filled meanwhile is in the sample
+			case <-f.filled:
+			default:
 			}
+		}
+		if _, err := SampleBalances(ctx, f.ledger, f.account, f.lines); err != nil && ctx.Err() == nil {
+			f.log.WarnContext(ctx, "sample balances", "account_id", f.account, "error", err)
 		}
 	}
 }

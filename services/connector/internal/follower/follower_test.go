@@ -102,11 +102,13 @@ func (b *bench) buy(order uuid.UUID) {
 func (b *bench) manager(config Config) *Manager {
 	b.t.Helper()
 	config.DiscoverEvery, config.RetryDelay, config.RetryDelayMax = 5*time.Millisecond, time.Millisecond, 20*time.Millisecond
-	m, err := New(slog.New(slog.DiscardHandler), clock.System(), b.books.Ledger(), b.desk, func(context.Context, string) error {
+	books := b.books.Ledger()
+	m, err := New(slog.New(slog.DiscardHandler), clock.System(), books, b.desk, func(context.Context, string) error {
 		b.catches.Add(1)
 		return nil
 	}, config)
 	require.NoError(b.t, err)
+	books.OnFill(m.Filled)
 	require.False(b.t, m.Started())
 	require.NoError(b.t, m.Start(b.t.Context()))
 	require.NoError(b.t, m.Start(b.t.Context()), "starting twice is starting once")
@@ -138,7 +140,7 @@ func TestManager_Follows(t *testing.T) {
 	order := b.claimed(projectiontest.Long("p"))
 	b.deposit("20000")
 	b.buy(order)
-	m := b.manager(Config{})
+	m := b.manager(Config{SampleAfter: time.Hour})
 	b.eventually("everything is in the log", func() bool { return b.unreported(m) == 0 })
 	for name, want := range map[event.Type]int{
 		"BALANCE_ADJUSTED": 1, "ORDER_ACKED": 1, "FILL_RECEIVED": 1, "BALANCE_SAMPLED": 3, "EXCHANGE_DISCONNECTED": 0,
@@ -253,6 +255,33 @@ func TestManager_SamplesPeriodically(t *testing.T) {
 		require.Equal(t, "20000", e.GetPayload().GetBalanceSampled().GetFree())
 	}
 	require.Len(t, ids, b.count("BALANCE_SAMPLED"), "the same amounts in a later sample are a new event")
+}
+
+// After a fill, by whichever way it came, balances are sampled; fills close to one another share a sample.
+func TestManager_SamplesAfterFills(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	order := b.claimed(projectiontest.Long("p"))
+	b.deposit("20000")
+	m := b.manager(Config{SampleAfter: 20 * time.Millisecond, SampleEvery: time.Hour})
+	b.eventually("the deposit is in the log", func() bool { return b.unreported(m) == 0 })
+	polled := func() (held []string) {
+		for _, e := range b.books.Events("BALANCE_SAMPLED") {
+			if s := e.GetPayload().GetBalanceSampled(); s.GetSource() == eventv1.SampleSource_SAMPLE_SOURCE_REST_ACCOUNT {
+				held = append(held, s.GetAsset()+" "+s.GetTotal())
+			}
+		}
+		return held
+	}
+	require.Empty(t, polled())
+	b.buy(order)
+	b.eventually("both assets are sampled", func() bool { return len(polled()) == 2 })
+	require.Contains(t, polled(), "BTC 0.06659334", "what was bought, less the fee")
+	other := identity.WithTenant(t.Context(), uuid.New())
+	m.Filled(other, projectiontest.Spot.String()) // nobody follows it
+	m.Filled(b.ctx, projectiontest.Spot.String())
+	m.Filled(b.ctx, projectiontest.Spot.String())
+	b.eventually("and again", func() bool { return len(polled()) == 4 })
 }
 
 // What the venue lists no more is gone, whatever the stream did not tell. What is in another wallet is none of its business.

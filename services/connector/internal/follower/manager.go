@@ -31,12 +31,14 @@ type Config struct {
 	LeaseTTL time.Duration
 	// SampleEvery is how often balances are sampled besides what the stream tells. Default 1 min.
 	SampleEvery time.Duration
+	// SampleAfter is how long after a fill they are sampled; what fills meanwhile shares the sample. Default 1 s.
+	SampleAfter time.Duration
 	// AccountsMax bounds the accounts that one process follows. Default 10 000.
 	AccountsMax int
 }
 
 func (c Config) withDefaults() (Config, error) {
-	if min(c.DiscoverEvery, c.RetryDelay, c.RetryDelayMax, c.LeaseTTL, c.SampleEvery) < 0 || c.AccountsMax < 0 {
+	if min(c.DiscoverEvery, c.RetryDelay, c.RetryDelayMax, c.LeaseTTL, c.SampleEvery, c.SampleAfter) < 0 || c.AccountsMax < 0 {
 		return c, fmt.Errorf("follower config: %+v: nothing may be negative", c)
 	}
 	set := func(field *time.Duration, value time.Duration) {
@@ -49,6 +51,7 @@ func (c Config) withDefaults() (Config, error) {
 	set(&c.RetryDelayMax, 30*time.Second)
 	set(&c.LeaseTTL, 5*time.Second)
 	set(&c.SampleEvery, time.Minute)
+	set(&c.SampleAfter, time.Second)
 	if c.AccountsMax == 0 {
 		c.AccountsMax = 10_000
 	}
@@ -70,7 +73,7 @@ type Manager struct {
 	root      context.Context //nolint:containedctx // the life of the followers, ended by Stop
 	stop      context.CancelFunc
 	running   sync.WaitGroup
-	following map[string]bool
+	following map[string]*follower
 }
 
 // New makes a manager. CatchUp asks about every live order of an account.
@@ -85,7 +88,7 @@ func New(log *slog.Logger, clk clock.Clock, books *ledger.Ledger, desk *line.Des
 	}
 	return &Manager{
 		log: log, clock: clk, ledger: books, desk: desk, catchUp: catchUp, config: config,
-		holder: uuid.NewString(), meters: meters, following: map[string]bool{},
+		holder: uuid.NewString(), meters: meters, following: map[string]*follower{},
 	}, nil
 }
 
@@ -161,7 +164,7 @@ func (m *Manager) Ensure(tenant uuid.UUID, account *projectorv1.Account) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	key := string(lines.Ref.Key)
-	if m.root == nil || m.root.Err() != nil || m.following[key] {
+	if m.root == nil || m.root.Err() != nil || m.following[key] != nil {
 		return
 	}
 	if len(m.following) >= m.config.AccountsMax {
@@ -172,13 +175,27 @@ func (m *Manager) Ensure(tenant uuid.UUID, account *projectorv1.Account) {
 	if err != nil {
 		return
 	}
-	m.following[key] = true
 	f := &follower{
 		translator: newTranslator(id, lines, m.ledger), log: m.log, clock: m.clock, config: m.config, catchUp: m.catchUp,
-		environment: account.GetEnvironment(), holder: m.holder, meters: m.meters,
+		environment: account.GetEnvironment(), holder: m.holder, meters: m.meters, filled: make(chan struct{}, 1),
 	}
+	m.following[key] = f
 	ctx := identity.WithTenant(m.root, tenant)
 	m.running.Go(func() { f.run(ctx) })
+}
+
+// Filled has the balances of an account of the context's tenant sampled soon.
+func (m *Manager) Filled(ctx context.Context, account string) {
+	m.mu.Lock()
+	f := m.following[line.KeyPrefix(identity.Tenant(ctx))+account]
+	m.mu.Unlock()
+	if f == nil {
+		return // not followed yet: that begins with a sample
+	}
+	select {
+	case f.filled <- struct{}{}:
+	default: // a sample is due already
+	}
 }
 
 // Unreported is how many of an account's reports up to a cursor are not known to be in the log yet.

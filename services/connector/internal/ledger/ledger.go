@@ -99,6 +99,7 @@ type Ledger struct {
 	clock  clock.Clock
 	config Config
 	meters *metrics
+	onFill func(ctx context.Context, account string)
 }
 
 // New makes a ledger.
@@ -107,7 +108,26 @@ func New(clk clock.Clock, deps Deps, config Config) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Ledger{Deps: deps, clock: clk, config: config.withDefaults(), meters: meters}, nil
+	return &Ledger{Deps: deps, clock: clk, config: config.withDefaults(), meters: meters, onFill: func(context.Context, string) {}}, nil
+}
+
+// OnFill names who is told of each fill of an account that comes into the log, by whichever way. It must not wait, and is named before
+// anything is recorded.
+func (l *Ledger) OnFill(tell func(ctx context.Context, account string)) { l.onFill = tell }
+
+// taken notes that the log has taken a record.
+func (l *Ledger) taken(ctx context.Context, request *eventlogv1.AppendRequest, duplicate bool) {
+	l.meters.recorded(ctx, duplicate)
+	if duplicate {
+		return
+	}
+	for _, stream := range request.GetStreams() {
+		for _, e := range stream.GetEvents() {
+			if fill := e.GetPayload().GetFillReceived(); fill != nil {
+				l.onFill(ctx, fill.GetAccountId())
+			}
+		}
+	}
 }
 
 // Record brings facts into the log, each once, in their order as far as it can be kept, and gives the last position
@@ -174,7 +194,7 @@ func (l *Ledger) RecordOne(ctx context.Context, f fact.Fact) (Receipt, error) {
 		case err == nil && len(response.GetEvents()) == 0:
 			return Receipt{}, fmt.Errorf("record %s: a receipt without an event", f.Stream)
 		case err == nil:
-			l.meters.recorded(ctx, response.GetDuplicate())
+			l.taken(ctx, request, response.GetDuplicate())
 			return Receipt{EventID: response.GetEvents()[0].GetEventId(), Position: lastPosition(response), Duplicate: response.GetDuplicate()}, nil
 		case try == l.config.RetriesMax || !passes(err):
 			return Receipt{}, fmt.Errorf("record one for %s: %w", f.Stream, err)
@@ -193,7 +213,7 @@ func (l *Ledger) offer(ctx context.Context, appends []*eventlogv1.AppendRequest)
 		if err != nil {
 			return appends, 0, err
 		}
-		l.meters.recorded(ctx, receipt.GetDuplicate())
+		l.taken(ctx, appends[0], receipt.GetDuplicate())
 		return nil, lastPosition(receipt), nil
 	}
 	response, err := l.Appender.AppendBatch(ctx, &eventlogv1.AppendBatchRequest{Appends: appends})
@@ -211,7 +231,7 @@ func (l *Ledger) offer(ctx context.Context, appends []*eventlogv1.AppendRequest)
 			}
 			continue
 		}
-		l.meters.recorded(ctx, result.GetReceipt().GetDuplicate())
+		l.taken(ctx, appends[n], result.GetReceipt().GetDuplicate())
 		position = max(position, lastPosition(result.GetReceipt()))
 	}
 	return left, position, err
