@@ -91,7 +91,7 @@ func (l *life) enter(ctx context.Context) error {
 			return err
 		}
 	}
-	return await(ctx, "the entry is known to be over", knownMax, func() error {
+	return l.sooner(ctx, "the entry is known to be over", func() error {
 		return l.whereNot(ctx, projectorv1.PositionState_POSITION_STATE_ARMED, projectorv1.PositionState_POSITION_STATE_ENTERING)
 	})
 }

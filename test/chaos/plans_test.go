@@ -184,11 +184,16 @@ func (l *life) linger(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// settle waits until the books are equal. What nothing tells of is found by reconciliation.
+// settle waits until the books are equal.
 func (l *life) settle(ctx context.Context) error {
+	return l.sooner(ctx, "our book is the exchange's", func() error { return l.equal(ctx) })
+}
+
+// sooner waits for what must come by itself, or else by reconciliation: what nothing tells of is found by that.
+func (l *life) sooner(ctx context.Context, what string, look func() error) error {
 	due := now().Add(reconcileEvery)
-	return await(ctx, "our book is the exchange's", knownMax, func() error {
-		err := l.equal(ctx)
+	return await(ctx, what, knownMax, func() error {
+		err := look()
 		if err != nil && now().After(due) {
 			due = now().Add(reconcileEvery)
 			_, failed := l.reconcile(ctx)

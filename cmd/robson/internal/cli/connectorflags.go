@@ -52,6 +52,7 @@ func (f *connectorFlags) waits() []wait {
 		{&s.Binance.Silence, "stream-silence", time.Minute, "after how long without a word a stream of Binance, which pings every 20 s, counts as dead"},
 		{&s.Follower.SampleEvery, "sample-every", time.Minute, "how often an account's balances are sampled"},
 		{&s.Follower.SampleAfter, "sample-after", time.Second, "how long after a fill they are sampled as well; what fills meanwhile shares the sample"},
+		{&s.Reconcile.Every, "reconcile-every", time.Hour, "how often an account is held against its venue; at the start and after a gap it is as well"},
 		{&s.Follower.LeaseTTL, "lease", 5 * time.Second, "how long an account stays with a connector that has died"},
 	}
 }
