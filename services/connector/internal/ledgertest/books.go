@@ -32,6 +32,7 @@ type Books struct {
 	events   []*eventv1.Event
 	points   map[string]int64
 	leases   map[string]string
+	denied   int
 	// BeforeAppend may refuse or watch each append; AfterAppend may lose its answer.
 	BeforeAppend, AfterAppend func(*eventlogv1.AppendRequest) error
 }

@@ -211,6 +211,9 @@ func (b *Books) AcquireLease(_ context.Context, in *eventlogv1.AcquireLeaseReque
 		b.leases[in.GetName()] = in.GetHolder()
 	}
 	holder := b.leases[in.GetName()]
+	if holder != in.GetHolder() {
+		b.denied++
+	}
 	return &eventlogv1.AcquireLeaseResponse{Acquired: holder == in.GetHolder(), Holder: holder}, nil
 }
 
@@ -229,6 +232,13 @@ func (b *Books) Steal(name string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.leases[name] = "somebody else"
+}
+
+// Denied counts the times that a lease was not given.
+func (b *Books) Denied() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.denied
 }
 
 // Free takes a lease from whoever holds it.

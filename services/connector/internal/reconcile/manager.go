@@ -205,6 +205,12 @@ func (m *Manager) begin(tenant uuid.UUID, account *projectorv1.Account, trigger 
 			defer m.mu.Unlock()
 			delete(m.queued, key)
 		})
+		if isElsewhere(err) {
+			if trigger != eventv1.ReconciliationTrigger_RECONCILIATION_TRIGGER_HOURLY && clock.Sleep(ctx, m.clock, m.config.LeaseTTL/3) == nil {
+				m.begin(tenant, account, trigger) // the other may have died, and what this run is for have come after that
+			}
+			return
+		}
 		if err != nil && ctx.Err() == nil && !fault.Is(err, fault.Refused) {
 			m.log.ErrorContext(ctx, "reconciliation", "account_id", account.GetAccountId(), "error", err)
 		}
@@ -276,6 +282,14 @@ func (m *Manager) queue(ctx context.Context, key string) (free func(), err error
 	}
 }
 
+// reasonElsewhere is the reason of a run that another connector's keeps from beginning.
+const reasonElsewhere = "RECONCILED_ELSEWHERE"
+
+func isElsewhere(err error) bool {
+	failed := fault.As(err)
+	return failed != nil && failed.Reason == reasonElsewhere
+}
+
 // leased runs while no other connector does.
 func (m *Manager) leased(ctx context.Context, account *projectorv1.Account, lines line.Lines, trigger eventv1.ReconciliationTrigger, resolve []string) (*Report, error) {
 	id, err := uuid.Parse(account.GetAccountId())
@@ -287,7 +301,7 @@ func (m *Manager) leased(ctx context.Context, account *projectorv1.Account, line
 		return nil, err
 	}
 	if !held {
-		return nil, fault.New(fault.Unavailable, "RECONCILED_ELSEWHERE", "another connector reconciles account %s just now, or did and died less than %s ago", id, m.config.LeaseTTL).
+		return nil, fault.New(fault.Unavailable, reasonElsewhere, "another connector reconciles account %s just now, or did and died less than %s ago", id, m.config.LeaseTTL).
 			WithRetryAfter(m.config.LeaseTTL / 3)
 	}
 	defer m.release(ctx, id)

@@ -343,6 +343,24 @@ func TestManager_Start(t *testing.T) {
 	require.Equal(t, eventv1.ReconciliationTrigger_RECONCILIATION_TRIGGER_RECONNECT, last.GetTrigger())
 }
 
+// A connector that starts where another has just died waits for what that one held, and then reconciles.
+func TestManager_StartsAfterADeath(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for _, account := range []uuid.UUID{projectiontest.Spot, projectiontest.Margin} {
+		b.books.Steal(LeaseName(account))
+	}
+	b.config.LeaseTTL = 3 * time.Millisecond
+	require.NoError(t, b.Start(t.Context()))
+	t.Cleanup(b.Stop)
+	require.Eventually(t, func() bool { return b.books.Denied() > 5 }, 10*time.Second, time.Millisecond)
+	require.Empty(t, b.books.Events("RECONCILIATION_COMPLETED"))
+	for _, account := range []uuid.UUID{projectiontest.Spot, projectiontest.Margin} {
+		b.books.Free(LeaseName(account))
+	}
+	require.Eventually(t, func() bool { return len(b.books.Events("RECONCILIATION_COMPLETED")) == 2 }, 10*time.Second, time.Millisecond)
+}
+
 func TestStamp(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 25, 8, 0, 30, 0, time.UTC)
