@@ -76,16 +76,10 @@ func Run(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) 
 	if err != nil {
 		return err
 	}
-	follow, err := follower.New(logger, clk, books, desk, func(ctx context.Context, account string) error {
-		if err := exec.CatchUp(ctx, account); err != nil {
-			return err
-		}
-		return reconciler.Reconnected(ctx, account)
-	}, cfg.Follower)
+	follow, err := follows(logger, clk, cfg, books, desk, exec, reconciler)
 	if err != nil {
 		return err
 	}
-	books.OnFill(follow.Filled)
 	rpcs, err := register(logger, clk, tokens, cfg, server.Deps{
 		Ledger: books, Desk: desk, Executor: exec, Follower: follow, Paper: venue, Stopping: ctx.Done(),
 	}, reconciler)
@@ -105,6 +99,23 @@ func Run(ctx context.Context, logger *slog.Logger, clk clock.Clock, cfg Config) 
 	}
 	logger.InfoContext(ctx, "connector serves", "address", cfg.Listener.Addr().String())
 	return rpcs.Serve(ctx, cfg.Listener)
+}
+
+// follows makes what follows the accounts: after a gap it asks about every live order and has the account reconciled.
+func follows(
+	logger *slog.Logger, clk clock.Clock, cfg Config, books *ledger.Ledger, desk *line.Desk, exec *executor.Executor, reconciler *reconcile.Manager,
+) (*follower.Manager, error) {
+	follow, err := follower.New(logger, clk, books, desk, func(ctx context.Context, account string) error {
+		if err := exec.CatchUp(ctx, account); err != nil {
+			return err
+		}
+		return reconciler.Reconnected(ctx, account)
+	}, cfg.Follower)
+	if err != nil {
+		return nil, err
+	}
+	books.OnFill(follow.Filled)
+	return follow, nil
 }
 
 // dial connects to our own side. It makes no call yet.

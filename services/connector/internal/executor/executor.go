@@ -77,6 +77,7 @@ type Executor struct {
 	running sync.WaitGroup
 	asking  map[string]*asking
 	sending map[string]bool // what this process is about to send or hear of: the sweep leaves it alone
+	swept   tally
 }
 
 // New makes an executor. Execute and the others work once it is started.
@@ -85,11 +86,9 @@ func New(log *slog.Logger, clk clock.Clock, books *ledger.Ledger, desk *line.Des
 	if err != nil {
 		return nil, err
 	}
-	meters, err := newMetrics()
-	if err != nil {
-		return nil, err
-	}
-	return &Executor{log: log, clock: clk, ledger: books, desk: desk, config: config, asking: map[string]*asking{}, sending: map[string]bool{}, meters: meters}, nil
+	e := &Executor{log: log, clock: clk, ledger: books, desk: desk, config: config, asking: map[string]*asking{}, sending: map[string]bool{}}
+	e.meters, err = newMetrics(e.unresolved)
+	return e, err
 }
 
 // Start begins the sweep for unresolved orders.
@@ -122,6 +121,7 @@ func (e *Executor) Stop() {
 	e.mu.Unlock()
 	if stop != nil {
 		e.running.Wait()
+		e.meters.close()
 	}
 }
 

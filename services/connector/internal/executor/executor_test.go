@@ -609,6 +609,9 @@ func TestSweep_GoesOn(t *testing.T) {
 	require.Eventually(t, func() bool { return b.books.Row(orders[1]).Status == projection.OrderRejected }, 5*time.Second, 5*time.Millisecond)
 	require.Equal(t, projection.OrderSubmitted, b.books.Row(orders[0]).Status, "nobody can be asked about it")
 	require.ErrorContains(t, e.sweep(b.ctx), orders[0].String())
+	count, oldest := e.unresolved()
+	require.Equal(t, 1, count, "what its metric shows")
+	require.GreaterOrEqual(t, oldest, 100*time.Millisecond)
 }
 
 // noSpot cannot give the spot account's row.

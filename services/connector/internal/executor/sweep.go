@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -26,6 +27,30 @@ func (e *Executor) sweepForever(ctx context.Context) {
 	}
 }
 
+// tally is how many orders a sweep found unresolved, and since when the oldest of them has been.
+type tally struct {
+	count int
+	since time.Time
+}
+
+func (t *tally) add(row *projectorv1.Order) {
+	at := row.GetUpdatedAt().AsTime()
+	if t.count == 0 || at.Before(t.since) {
+		t.since = at
+	}
+	t.count++
+}
+
+// unresolved is what the last sweep found.
+func (e *Executor) unresolved() (count int, oldest time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.swept.count == 0 {
+		return 0, 0
+	}
+	return e.swept.count, e.clock.Now().Sub(e.swept.since)
+}
+
 // sweep goes on where it can: one tenant or order that cannot be dealt with now does not hold up the others.
 func (e *Executor) sweep(ctx context.Context) error {
 	tenants, err := e.ledger.Tenants(ctx)
@@ -33,23 +58,30 @@ func (e *Executor) sweep(ctx context.Context) error {
 		return err
 	}
 	var failed error
+	var found tally
 	for _, tenant := range tenants {
-		if err := e.sweepTenant(identity.WithTenant(ctx, tenant), tenant); err != nil {
+		if err := e.sweepTenant(identity.WithTenant(ctx, tenant), tenant, &found); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("tenant %s: %w", tenant, err))
 		}
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.swept = found
 	return failed
 }
 
-func (e *Executor) sweepTenant(ctx context.Context, tenant uuid.UUID) error {
+func (e *Executor) sweepTenant(ctx context.Context, tenant uuid.UUID, found *tally) error {
 	rows, err := e.ledger.LiveOrders(ctx, "")
 	if err != nil {
 		return err
 	}
 	var failed error
 	for _, row := range rows {
-		young := e.clock.Now().Sub(row.GetUpdatedAt().AsTime()) < e.config.Young
-		if !isAbandoned(row) || young || e.isBusyWith(tenant, row.GetOrderId()) {
+		if !isUnresolved(row) || e.clock.Now().Sub(row.GetUpdatedAt().AsTime()) < e.config.Young {
+			continue
+		}
+		found.add(row)
+		if !isAbandoned(row) || e.isBusyWith(tenant, row.GetOrderId()) {
 			continue
 		}
 		if err := e.pickUp(ctx, row); err != nil {

@@ -32,7 +32,7 @@ type Config struct {
 	Young time.Duration
 	// RunTimeout bounds one run. Default 10 min.
 	RunTimeout time.Duration
-	// LeaseTTL is how long an account stays with a connector that has died. Default 15 s.
+	// LeaseTTL is how long an account stays with a connector that has died. Default 5 s.
 	LeaseTTL time.Duration
 	// ConcurrencyMax is how many accounts are reconciled at a time. Default 2.
 	ConcurrencyMax int
@@ -51,7 +51,7 @@ func (c Config) withDefaults() Config {
 		{&c.DiscoverEvery, 10 * time.Second},
 		{&c.Young, 5 * time.Second},
 		{&c.RunTimeout, 10 * time.Minute},
-		{&c.LeaseTTL, 15 * time.Second},
+		{&c.LeaseTTL, 5 * time.Second},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value
@@ -87,19 +87,46 @@ type Manager struct {
 	busy    map[string]chan struct{} // held by the run of an account
 	queued  map[string]bool          // automatic runs that wait
 	waiting int
+	last    map[string]outcome
+}
+
+// outcome is how an account's last reconciliation came out, and when it ended: when the account was found, before the first.
+type outcome struct {
+	at   time.Time
+	open int
 }
 
 // New makes a manager.
 func New(log *slog.Logger, clk clock.Clock, books *ledger.Ledger, desk *line.Desk, config Config) (*Manager, error) {
-	meters, err := newMetrics()
-	if err != nil {
-		return nil, err
-	}
 	config = config.withDefaults()
-	return &Manager{
-		log: log, clock: clk, ledger: books, desk: desk, config: config, holder: uuid.NewString(), meters: meters,
-		slots: make(chan struct{}, config.ConcurrencyMax), due: map[string]time.Time{}, busy: map[string]chan struct{}{}, queued: map[string]bool{},
-	}, nil
+	m := &Manager{
+		log: log, clock: clk, ledger: books, desk: desk, config: config, holder: uuid.NewString(), slots: make(chan struct{}, config.ConcurrencyMax),
+		due: map[string]time.Time{}, busy: map[string]chan struct{}{}, queued: map[string]bool{}, last: map[string]outcome{},
+	}
+	var err error
+	m.meters, err = newMetrics(m.standing)
+	return m, err
+}
+
+// standing says how long ago the account that waits longest was reconciled, and how much is open of all.
+func (m *Manager) standing() (longest time.Duration, open int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, o := range m.last {
+		longest, open = max(longest, m.clock.Now().Sub(o.at)), open+o.open
+	}
+	return longest, open
+}
+
+// came notes that an account was reconciled, by this connector or by another; that one knows how much is open.
+func (m *Manager) came(key string, report *Report) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	o := outcome{at: m.clock.Now(), open: m.last[key].open}
+	if report != nil {
+		o.open = int(report.Completed.GetUnresolved())
+	}
+	m.last[key] = o
 }
 
 // Start reconciles the accounts that there are, and from then on each when its hour has come.
@@ -132,6 +159,7 @@ func (m *Manager) Stop() {
 	}
 	m.mu.Unlock()
 	m.running.Wait()
+	m.meters.close()
 }
 
 // discover begins the runs that are due.
@@ -174,6 +202,7 @@ func (m *Manager) isDue(tenant uuid.UUID, account *projectorv1.Account, started 
 	}
 	m.due[key] = next
 	if !known {
+		m.last[key] = outcome{at: now}
 		return eventv1.ReconciliationTrigger_RECONCILIATION_TRIGGER_STARTUP, account.GetCreatedAt().AsTime().Before(started)
 	}
 	return eventv1.ReconciliationTrigger_RECONCILIATION_TRIGGER_HOURLY, true
@@ -206,8 +235,10 @@ func (m *Manager) begin(tenant uuid.UUID, account *projectorv1.Account, trigger 
 			delete(m.queued, key)
 		})
 		if isElsewhere(err) {
+			m.came(key, nil)
 			if trigger != eventv1.ReconciliationTrigger_RECONCILIATION_TRIGGER_HOURLY && clock.Sleep(ctx, m.clock, m.config.LeaseTTL/3) == nil {
-				m.begin(tenant, account, trigger) // the other may have died, and what this run is for have come after that
+				// The other may have died, and what this run is for have come after that.
+				m.begin(tenant, account, trigger) //nolint:contextcheck // a run lives as long as the manager
 			}
 			return
 		}
@@ -245,6 +276,7 @@ func (m *Manager) turn(ctx context.Context, tenant uuid.UUID, account *projector
 	if err != nil {
 		return nil, fmt.Errorf("reconcile account %s: %w", account.GetAccountId(), err)
 	}
+	m.came(tenant.String()+"/"+account.GetAccountId(), report)
 	m.meters.ended(ctx, report)
 	return report, nil
 }

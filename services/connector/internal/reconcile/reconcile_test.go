@@ -361,6 +361,23 @@ func TestManager_StartsAfterADeath(t *testing.T) {
 	require.Eventually(t, func() bool { return len(b.books.Events("RECONCILIATION_COMPLETED")) == 2 }, 10*time.Second, time.Millisecond)
 }
 
+// What stands open, and for how long an account has waited, is there for a metric.
+func TestManager_Standing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	longest, open := b.standing()
+	require.Zero(t, longest)
+	require.Zero(t, open)
+	b.place("by-hand", venue.Market, "0.01", "0")
+	b.run()
+	longest, open = b.standing()
+	require.Positive(t, longest)
+	require.Equal(t, 2, open, "the order and its trade")
+	b.came(b.books.Tenant().String()+"/"+b.account, nil)
+	_, open = b.standing()
+	require.Equal(t, 2, open, "another connector's run does not tell")
+}
+
 func TestStamp(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 25, 8, 0, 30, 0, time.UTC)
