@@ -45,20 +45,22 @@ func seeds() []uint64 {
 // TestFaultPlans lives order lives in which the exchange behaves as on its bad days. However it does, in the end our book is the exchange's.
 func TestFaultPlans(t *testing.T) {
 	t.Parallel()
-	newDesk(t).liveAll(t, false)
+	liveAll(t, false)
 }
 
 // TestFaultPlansAmongDeaths is the same while the connector and the command service are killed at random moments.
 func TestFaultPlansAmongDeaths(t *testing.T) {
 	t.Parallel()
-	newDesk(t).liveAll(t, true)
+	liveAll(t, true)
 }
 
-func (d *desk) liveAll(t *testing.T, deaths bool) {
+// liveAll lives all plans, so many at a time on a desk of their own.
+func liveAll(t *testing.T, deaths bool) {
 	t.Helper()
 	all := seeds()
 	for from := 0; from < len(all); from += plansAtOnce {
-		d.live(t, all[from:min(from+plansAtOnce, len(all))], deaths)
+		some := all[from:min(from+plansAtOnce, len(all))]
+		t.Run(fmt.Sprintf("from %d", some[0]), func(t *testing.T) { newDesk(t).live(t, some, deaths) })
 	}
 }
 
