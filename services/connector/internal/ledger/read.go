@@ -137,15 +137,15 @@ func (l *Ledger) Claimed(ctx context.Context, order fact.Order) (fact.Order, boo
 		if err != nil {
 			return order, false, err
 		}
-		order.Intent, order.Position = optionalID(claim.GetIntentId()), optionalID(claim.GetPositionId())
+		order.Intent, order.Position = OptionalID(claim.GetIntentId()), OptionalID(claim.GetPositionId())
 		order.Symbol, order.ClientOrderID = claim.GetSymbol(), venue.ClientOrderID(claim.GetClientOrderId())
 		return order, true, nil
 	}
 	return order, false, nil
 }
 
-// optionalID reads an id that the contract has checked; Nil for an absent one.
-func optionalID(text string) uuid.UUID {
+// OptionalID reads an id that the contract has checked; Nil for an absent one.
+func OptionalID(text string) uuid.UUID {
 	id, err := uuid.Parse(text)
 	if err != nil {
 		return uuid.Nil
@@ -156,7 +156,7 @@ func optionalID(text string) uuid.UUID {
 // OrderOf is what a row says of an order. Its origin is to be found by Claimed.
 func OrderOf(row *projectorv1.Order) fact.Order {
 	return fact.Order{
-		ID: optionalID(row.GetOrderId()), Account: optionalID(row.GetAccountId()), Position: optionalID(row.GetPositionId()),
-		Intent: optionalID(row.GetIntentId()), Symbol: row.GetSymbol(), ClientOrderID: venue.ClientOrderID(row.GetClientOrderId()),
+		ID: OptionalID(row.GetOrderId()), Account: OptionalID(row.GetAccountId()), Position: OptionalID(row.GetPositionId()),
+		Intent: OptionalID(row.GetIntentId()), Symbol: row.GetSymbol(), ClientOrderID: venue.ClientOrderID(row.GetClientOrderId()),
 	}
 }

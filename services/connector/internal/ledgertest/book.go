@@ -51,7 +51,15 @@ func (b *Books) ListPositions(_ context.Context, in *projectorv1.ListPositionsRe
 	for _, row := range rowsOf(b, func(p *projection.Position) bool { return p.AccountID.String() == in.GetAccountId() }) {
 		state := number[projectorv1.PositionState](projectorv1.PositionState_value, "POSITION_STATE_", string(row.State))
 		if slices.Contains(in.GetStates(), state) {
-			out.Positions = append(out.Positions, &projectorv1.Position{PositionId: row.PositionID.String(), Symbol: row.Symbol, State: state})
+			found := &projectorv1.Position{
+				PositionId: row.PositionID.String(), Symbol: row.Symbol, State: state,
+				Side:            number[eventv1.PositionSide](eventv1.PositionSide_value, "POSITION_SIDE_", row.Side),
+				CurrentQuantity: row.CurrentQuantity.String(), UpdatedAt: timestamppb.New(row.UpdatedAt),
+			}
+			if row.TechnicalStopPrice.Valid {
+				found.TechnicalStopPrice = row.TechnicalStopPrice.Decimal.String()
+			}
+			out.Positions = append(out.Positions, found)
 		}
 	}
 	return out, nil

@@ -156,7 +156,8 @@ func orderOf(row *projection.Order) *projectorv1.Order {
 		OrderId: row.OrderID.String(), AccountId: row.AccountID.String(), ClientOrderId: row.ClientOrderID, Symbol: row.Symbol,
 		Status:   number[projectorv1.OrderStatus](projectorv1.OrderStatus_value, "ORDER_STATUS_", string(row.Status)),
 		Quantity: row.Quantity.String(), CumQuote: row.CumQuote.String(),
-		Known: row.Known, NeedsResolution: row.NeedsResolution, FilledQuantity: row.FilledQuantity.String(), LastPosition: row.LastPosition,
+		ReduceIntent: number[eventv1.ReduceIntent](eventv1.ReduceIntent_value, "REDUCE_INTENT_", row.ReduceIntent),
+		Known:        row.Known, NeedsResolution: row.NeedsResolution, FilledQuantity: row.FilledQuantity.String(), LastPosition: row.LastPosition,
 		CreatedAt: timestamppb.New(row.CreatedAt), UpdatedAt: timestamppb.New(row.UpdatedAt),
 	}
 	setID(&out.PositionId, row.PositionID)

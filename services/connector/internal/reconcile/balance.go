@@ -41,6 +41,9 @@ type observation struct {
 	actual  totals
 	differs totals // actual less expected, where that is not zero
 	settled bool
+	// suspect is what cannot be, by the sheet; checked are the loans that were looked at.
+	suspect []finding
+	checked []string
 }
 
 // balances holds what the account has against what it had at an earlier run and all that has moved since, by the log. No
@@ -51,18 +54,39 @@ func (r *run) balances(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var suspected map[string]bool
 	for try := 1; r.skipped == 0; try++ {
 		seen, err := r.observe(ctx, base, position)
 		if err != nil {
 			return err
 		}
-		if seen.settled && (len(seen.differs) == 0 || try == observationsMax) {
+		if seen.settled && (len(seen.differs)+len(seen.suspect) == 0 || try == observationsMax) {
+			if err := r.accuse(ctx, seen, suspected); err != nil {
+				return err
+			}
 			return r.keep(ctx, base, seen)
 		}
 		if try == observationsMax {
 			return nil // the account trades without pause: the next run counts on from the same baseline
 		}
+		suspected = keysOf(seen.suspect)
 		if err := clock.Sleep(ctx, r.clock, r.config.Young); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// accuse reports what cannot be by this observation and could not by the one before.
+func (r *run) accuse(ctx context.Context, seen observation, before map[string]bool) error {
+	for _, entity := range seen.checked {
+		r.checked[entity] = true
+	}
+	for _, f := range seen.suspect {
+		if !before[f.Key()] {
+			continue
+		}
+		if err := r.raise(ctx, f); err != nil {
 			return err
 		}
 	}
@@ -128,6 +152,15 @@ func (r *run) observe(ctx context.Context, base totals, position int64) (observa
 			}
 		}
 	}
+	o.suspect, err = r.stale(ctx, o.actual)
+	if err != nil {
+		return o, err
+	}
+	owed, checked, err := r.loans(ctx, o.sheet)
+	if err != nil {
+		return o, err
+	}
+	o.suspect, o.checked = append(o.suspect, owed...), checked
 	o.settled, err = r.quiet(ctx, o)
 	return o, err
 }

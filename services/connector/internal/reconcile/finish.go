@@ -55,17 +55,32 @@ var lasting = map[eventv1.DiscrepancyKind]bool{
 	eventv1.DiscrepancyKind_DISCREPANCY_KIND_MISSING_ON_EXCHANGE: true,
 }
 
-// over says whether what was open before holds no longer: its order was looked at whole, and agrees in this now. Fills that the end
-// of an order counted, which the fold missed, have come once the order comes to the same on both sides.
+// over says whether what was open before holds no longer: what it is about was looked at whole, and agrees in this now.
 func (r *run) over(d *projectorv1.Discrepancy) bool {
-	if d.GetKind() == eventv1.DiscrepancyKind_DISCREPANCY_KIND_MISSED_FILL {
-		return r.agreed[d.GetEntity()]
-	}
-	overfill := d.GetKind() == eventv1.DiscrepancyKind_DISCREPANCY_KIND_OVERFILL && d.GetRunId() != "" // the fold's own is of our quantities alone
-	if !lasting[d.GetKind()] && !overfill {
+	seen := r.checked[d.GetEntity()] && !r.held[fact.DifferenceKey(d.GetKind(), d.GetEntity(), d.GetActual())]
+	ofARun := d.GetRunId() != "" // the fold's own is of our events alone
+	switch {
+	case strings.HasPrefix(d.GetEntity(), ofOrder):
+		switch d.GetKind() {
+		case eventv1.DiscrepancyKind_DISCREPANCY_KIND_MISSED_FILL:
+			return r.agreed[d.GetEntity()] // the fills that the end of an order counted have come
+		case eventv1.DiscrepancyKind_DISCREPANCY_KIND_OVERFILL:
+			return ofARun && seen
+		default:
+			return lasting[d.GetKind()] && seen
+		}
+	case strings.HasPrefix(d.GetEntity(), ofPosition):
+		return ofARun && (r.isOver(d.GetEntity()) || lasting[d.GetKind()] && seen)
+	case strings.HasPrefix(d.GetEntity(), ofLoan):
+		return seen
+	default:
 		return false
 	}
-	return strings.HasPrefix(d.GetEntity(), "order:") && r.checked[d.GetEntity()] && !r.held[fact.DifferenceKey(d.GetKind(), d.GetEntity(), d.GetActual())]
+}
+
+// isOver says whether a position is closed: what it lacked does not matter any more.
+func (r *run) isOver(entity string) bool {
+	return !slices.ContainsFunc(r.standing, func(p *projectorv1.Position) bool { return ofPosition+p.GetPositionId() == entity })
 }
 
 // finish closes what holds no longer and what an operator wants closed, records that the run has ended, and moves the

@@ -29,7 +29,7 @@ type pair struct {
 	short bool
 }
 
-func (p *pair) entity() string { return "order:" + p.row.GetOrderId() }
+func (p *pair) entity() string { return ofOrder + p.row.GetOrderId() }
 
 func (p *pair) finding(kind eventv1.DiscrepancyKind, expected, actual map[string]string, facts ...fact.Fact) finding {
 	return finding{origin: p.order.Origin, facts: facts, Difference: fact.Difference{

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -38,9 +40,11 @@ type run struct {
 	agreed  map[string]bool // orders that lack nothing and come to the same on both sides
 	raised  map[string]bool // by difference key: told by this run
 	symbols map[string]*symbolRange
-	foreign []fact.Fact
-	orders  int
-	skipped int
+	// standing are the positions that are entered and not over.
+	standing []*projectorv1.Position
+	foreign  []fact.Fact
+	orders   int
+	skipped  int
 	// balancesChecked counts the balances held against the book; replaced are open differences of balances that another
 	// one, or an explanation, has taken the place of.
 	balancesChecked int
@@ -82,11 +86,20 @@ func (r *run) do(ctx context.Context, resolve []string) error {
 		return err
 	}
 	if repaired {
+		before := keysOf(found)
 		found, err = r.look(ctx)
 		if err != nil {
 			return err
 		}
-		// What can be explained only now has come since: the stream's business, and the next run's.
+		// What can be explained only now has come since: the stream's business, and the next run's. So is what a position lacks by
+		// what was taken in just now: it is being seen to.
+		found = slices.DeleteFunc(found, func(f finding) bool {
+			fresh := strings.HasPrefix(f.Entity, ofPosition) && !before[f.Key()]
+			if fresh {
+				delete(r.checked, f.Entity)
+			}
+			return fresh
+		})
 		if _, err := r.tell(ctx, found, false); err != nil {
 			return err
 		}
@@ -121,10 +134,7 @@ func (r *run) twice(ctx context.Context) ([]finding, error) {
 	if err := clock.Sleep(ctx, r.clock, r.config.Young); err != nil {
 		return nil, err
 	}
-	before := map[string]bool{}
-	for _, f := range first {
-		before[f.Key()] = true
-	}
+	before := keysOf(first)
 	second, err := r.look(ctx)
 	if err != nil {
 		return nil, err
@@ -138,6 +148,14 @@ func (r *run) twice(ctx context.Context) ([]finding, error) {
 		r.skip(f)
 	}
 	return both, nil
+}
+
+func keysOf(found []finding) map[string]bool {
+	keys := map[string]bool{}
+	for _, f := range found {
+		keys[f.Key()] = true
+	}
+	return keys
 }
 
 func (r *run) skip(f finding) {
@@ -168,6 +186,11 @@ func (r *run) look(ctx context.Context) ([]finding, error) {
 		found = append(found, more...)
 	}
 	more, err := r.rest(ctx, local)
+	if err != nil {
+		return nil, err
+	}
+	found = append(found, more...)
+	more, err = r.positions(ctx)
 	return append(found, more...), err
 }
 
