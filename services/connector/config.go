@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -67,5 +68,9 @@ func (c Config) instruments() ([]venue.Instrument, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read exchange info: %w", err)
 	}
-	return venue.ParseExchangeInfo(document)
+	list, odd, err := venue.ParseExchangeInfo(document)
+	if err == nil && len(odd) > 0 { // whoever gives a file means all of it
+		err = fmt.Errorf("%s: %w", c.ExchangeInfoFile, errors.Join(odd...))
+	}
+	return list, err
 }

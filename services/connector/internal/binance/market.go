@@ -59,9 +59,12 @@ func (v *Venue) instruments(ctx context.Context, age time.Duration) ([]venue.Ins
 	if err != nil {
 		return nil, err
 	}
-	list, err := venue.ParseExchangeInfo(c.body)
+	list, odd, err := venue.ParseExchangeInfo(c.body)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", opInstruments, err)
+	}
+	for _, why := range odd {
+		v.log.WarnContext(ctx, "a symbol cannot be traded by its rules", "error", why)
 	}
 	v.budget.limits(info.RateLimits)
 	v.rules.at, v.rules.list = v.clock.Now(), list

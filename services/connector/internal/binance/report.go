@@ -14,6 +14,7 @@ import (
 const (
 	eventTerminated lib.UserDataEventType = "eventStreamTerminated"
 	eventShutdown   lib.UserDataEventType = "serverShutdown"
+	eventLock       lib.UserDataEventType = "externalLockUpdate"
 )
 
 // userEvent tells what an event is and when it was.
@@ -80,8 +81,8 @@ func (t *translator) event(event []byte) (r venue.Report, known bool, err error)
 	case lib.UserDataEventTypeOutboundAccountPosition:
 		r.Position, err = position(event)
 		known = err == nil
-	case lib.UserDataEventTypeBalanceUpdate:
-		r.Movement, err = movement(event)
+	case lib.UserDataEventTypeBalanceUpdate, eventLock:
+		r.Movement, err = movement(head.Event, event)
 		known = err == nil
 	default:
 		t.report(string(head.Event))
@@ -162,8 +163,9 @@ func position(event []byte) (*venue.AccountPosition, error) {
 	return out, n.err
 }
 
-// movement reads a balanceUpdate, to which the venue gives no name: asset, time and amount name it.
-func movement(event []byte) (*venue.Movement, error) {
+// movement reads a balanceUpdate or an externalLockUpdate, which have the same fields. The venue gives them no name: asset, time and
+// amount name them.
+func movement(name lib.UserDataEventType, event []byte) (*venue.Movement, error) {
 	var update lib.WsBalanceUpdate
 	if err := json.Unmarshal(event, &update); err != nil {
 		return nil, errUnreadable
@@ -174,11 +176,14 @@ func movement(event []byte) (*venue.Movement, error) {
 		return nil, errContent
 	}
 	kind := venue.Deposit
-	if delta.IsNegative() {
+	switch {
+	case name == eventLock: // by how much the lock grew: so much less is free. The next sample tells both.
+		kind, delta = venue.ExternalLock, delta.Neg()
+	case delta.IsNegative():
 		kind = venue.Withdrawal
 	}
 	return &venue.Movement{
 		Wallet: venue.SpotWallet, Asset: update.Asset, Delta: delta, Kind: kind,
-		Reference: fmt.Sprintf("balanceUpdate/%s/%d/%s", update.Asset, update.TransactionTime, delta),
+		Reference: fmt.Sprintf("%s/%s/%d/%s", name, update.Asset, update.TransactionTime, update.Change),
 	}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
 
 	"github.com/robson/robson/services/connector/internal/venue"
@@ -21,6 +22,18 @@ func recorded(t *testing.T, name string) []byte {
 	return bytes.TrimSpace(body)
 }
 
+var num = decimal.RequireFromString
+
+// requireSame compares to the last field, decimals by their value.
+func requireSame[T any](t *testing.T, want, got T) {
+	t.Helper()
+	wanted, err := json.Marshal(want)
+	require.NoError(t, err)
+	gotten, err := json.Marshal(got)
+	require.NoError(t, err)
+	require.JSONEq(t, string(wanted), string(gotten))
+}
+
 func wrapped(event []byte) []byte { return fmt.Appendf(nil, `{"subscriptionId":0,"event":%s}`, event) }
 
 // TestRecorded_payloads reads what Binance itself gives as examples.
@@ -29,21 +42,27 @@ func TestRecorded_payloads(t *testing.T) {
 	translator := &translator{report: func(kind string) { t.Errorf("%s is not known", kind) }}
 	reports, ended := translator.translate([][]byte{
 		wrapped(recorded(t, "executionReport")), wrapped(recorded(t, "outboundAccountPosition")), wrapped(recorded(t, "balanceUpdate")),
+		wrapped(recorded(t, "externalLockUpdate")), wrapped(recorded(t, "eventStreamTerminated")), wrapped(recorded(t, "executionReport")),
 	})
-	require.NoError(t, ended)
-	require.Len(t, reports, 3)
-	execution := reports[0].Execution
-	require.Equal(t, venue.ExecutionNew, execution.Type)
-	require.Nil(t, execution.Trade, "t is -1")
-	require.Equal(t, venue.ClientOrderID("mUvoqJxFIILMdfAW5iGSOW"), execution.Order.ClientOrderID)
-	require.Equal(t, venue.OrderID(4293153), execution.Order.OrderID)
-	require.Equal(t, "0.1026441", execution.Order.Price.String())
-	require.Equal(t, time.UnixMilli(1499405658658).UTC(), reports[0].Time)
-	require.Equal(t, "10000", reports[1].Position.Balances[0].Free.String())
-	require.Equal(t, venue.Movement{
-		Wallet: "spot", Asset: "BTC", Delta: reports[2].Movement.Delta, Kind: venue.Deposit, Reference: "balanceUpdate/BTC/1573200697068/100",
+	require.ErrorIs(t, ended, errEnded)
+	require.ErrorContains(t, ended, "eventStreamTerminated")
+	require.Len(t, reports, 4, "what comes after the end of the stream is not of it")
+	made := time.UnixMilli(1499405658657).UTC()
+	requireSame(t, venue.Report{
+		Cursor: 1499405658658000, Time: time.UnixMilli(1499405658658).UTC(),
+		Execution: &venue.Execution{Type: venue.ExecutionNew, Order: venue.Order{
+			Symbol: "ETHBTC", OrderID: 4293153, ClientOrderID: "mUvoqJxFIILMdfAW5iGSOW", Status: venue.StatusNew, Side: venue.Buy, Type: venue.Limit,
+			TimeInForce: venue.GTC, Quantity: num("1"), Price: num("0.1026441"), CreatedAt: made, UpdatedAt: made,
+		}},
+	}, reports[0])
+	requireSame(t, venue.AccountPosition{Balances: []venue.Balance{{Wallet: "spot", Asset: "ETH", Free: num("10000")}}}, *reports[1].Position)
+	require.Equal(t, time.UnixMilli(1564034571105).UTC(), reports[1].Time)
+	requireSame(t, venue.Movement{
+		Wallet: "spot", Asset: "BTC", Delta: num("100"), Kind: venue.Deposit, Reference: "balanceUpdate/BTC/1573200697068/100.00000000",
 	}, *reports[2].Movement)
-	require.Equal(t, venue.Cursor(1499405658658000), reports[0].Cursor)
+	requireSame(t, venue.Movement{
+		Wallet: "spot", Asset: "NEO", Delta: num("-10"), Kind: venue.ExternalLock, Reference: "externalLockUpdate/NEO/1581557507268/10.00000000",
+	}, *reports[3].Movement)
 
 	var parts commissions
 	require.NoError(t, json.Unmarshal(recorded(t, "commission"), &parts))

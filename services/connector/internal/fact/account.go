@@ -49,7 +49,7 @@ func amountOrNone(amount decimal.Decimal) string {
 	return money.Format(amount)
 }
 
-// Moved says that money came or went.
+// Moved says that money came or went, or was taken hold of.
 func Moved(account uuid.UUID, m venue.Movement, at time.Time) Fact {
 	kind := eventv1.AdjustmentKind_ADJUSTMENT_KIND_UNKNOWN
 	switch m.Kind {
@@ -57,6 +57,8 @@ func Moved(account uuid.UUID, m venue.Movement, at time.Time) Fact {
 		kind = eventv1.AdjustmentKind_ADJUSTMENT_KIND_DEPOSIT
 	case venue.Withdrawal:
 		kind = eventv1.AdjustmentKind_ADJUSTMENT_KIND_WITHDRAWAL
+	case venue.ExternalLock:
+		kind = eventv1.AdjustmentKind_ADJUSTMENT_KIND_EXTERNAL_LOCK
 	}
 	return Fact{Stream: accountStream(account), OccurredAt: at, Payload: &eventv1.BalanceAdjusted{
 		AccountId: account.String(), Wallet: m.Wallet, Asset: m.Asset, Delta: money.Format(m.Delta), Kind: kind,

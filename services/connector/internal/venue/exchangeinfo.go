@@ -2,6 +2,7 @@ package venue
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -44,34 +45,38 @@ type infoFilter struct {
 	MaxNumAlgoOrders int             `json:"maxNumAlgoOrders"`
 }
 
-// ParseExchangeInfo reads the instruments of a Binance exchangeInfo document, ordered by symbol. Filters that do not
-// concern Robson's orders are passed over; a symbol without PRICE_FILTER or LOT_SIZE is an error.
-func ParseExchangeInfo(document []byte) ([]Instrument, error) {
+// ParseExchangeInfo reads the instruments of a Binance exchangeInfo document, ordered by symbol. Filters that do not concern Robson's
+// orders are passed over. Odd tells of each symbol by whose rules no order could be measured, for want of PRICE_FILTER or LOT_SIZE say: it
+// is left out, and the others stand.
+func ParseExchangeInfo(document []byte) (instruments []Instrument, odd []error, err error) {
 	var info infoDocument
 	if err := json.Unmarshal(document, &info); err != nil {
-		return nil, fmt.Errorf("read exchange info: %w", err)
+		return nil, nil, fmt.Errorf("read exchange info: %w", err)
 	}
 	if len(info.Symbols) == 0 {
-		return nil, fmt.Errorf("read exchange info: it lists no symbols")
+		return nil, nil, errors.New("read exchange info: it lists no symbols")
 	}
 	if len(info.Symbols) > symbolsMax {
-		return nil, fmt.Errorf("read exchange info: %d symbols, at most %d are taken", len(info.Symbols), symbolsMax)
+		return nil, nil, fmt.Errorf("read exchange info: %d symbols, at most %d are taken", len(info.Symbols), symbolsMax)
 	}
-	instruments := make([]Instrument, 0, len(info.Symbols))
 	for _, s := range info.Symbols {
 		instrument, err := s.instrument()
 		if err != nil {
-			return nil, fmt.Errorf("read exchange info: symbol %q: %w", s.Symbol, err)
+			odd = append(odd, fmt.Errorf("symbol %q: %w", s.Symbol, err))
+			continue
 		}
 		instruments = append(instruments, instrument)
+	}
+	if len(instruments) == 0 {
+		return nil, nil, fmt.Errorf("read exchange info: none of its symbols can be traded: %w", errors.Join(odd...))
 	}
 	slices.SortFunc(instruments, func(a, b Instrument) int { return strings.Compare(a.Symbol, b.Symbol) })
 	for n := 1; n < len(instruments); n++ {
 		if instruments[n].Symbol == instruments[n-1].Symbol {
-			return nil, fmt.Errorf("read exchange info: symbol %q is listed twice", instruments[n].Symbol)
+			return nil, nil, fmt.Errorf("read exchange info: symbol %q is listed twice", instruments[n].Symbol)
 		}
 	}
-	return instruments, nil
+	return instruments, odd, nil
 }
 
 func (s infoSymbol) instrument() (Instrument, error) {

@@ -75,9 +75,11 @@ type MovementKind string
 const (
 	Deposit    MovementKind = "deposit"
 	Withdrawal MovementKind = "withdrawal"
+	// ExternalLock is what another part of the venue took hold of, or below zero let go: it moves between free and locked.
+	ExternalLock MovementKind = "external_lock"
 )
 
-// Movement is a deposit or a withdrawal.
+// Movement is what changed a balance outside of trading.
 type Movement struct {
 	Wallet string `json:"wallet"`
 	Asset  string `json:"asset"`

@@ -126,8 +126,9 @@ func TestInstrument_CheckPrecision(t *testing.T) {
 func TestParseExchangeInfo_Recorded(t *testing.T) {
 	t.Parallel()
 	document := recorded(t, "exchange-info.json")
-	instruments, err := ParseExchangeInfo(document)
+	instruments, odd, err := ParseExchangeInfo(document)
 	require.NoError(t, err)
+	require.Empty(t, odd)
 	require.Len(t, instruments, 3)
 	require.Equal(t, "BTCUSDT", instruments[0].Symbol)
 	require.Equal(t, "0.00001", instruments[0].Lot.Step.String())
@@ -161,8 +162,11 @@ func TestParseExchangeInfo_Refuses(t *testing.T) {
 	}
 	const lot, price = `{"filterType":"LOT_SIZE","minQty":"1","maxQty":"2","stepSize":"1"}`, `{"filterType":"PRICE_FILTER","minPrice":"1","maxPrice":"2","tickSize":"1"}`
 	whole := symbol(`,"filters":[` + lot + `,` + price + `,{"filterType":"MIN_NOTIONAL","minNotional":"10","applyToMarket":true},{"filterType":"NEVER_HEARD_OF"}]`)
-	instruments, err := ParseExchangeInfo([]byte(`{"symbols":[` + whole + `]}`))
+	instruments, odd, err := ParseExchangeInfo([]byte(`{"symbols":[{"symbol":"ODD"},` + whole + `]}`))
 	require.NoError(t, err)
+	require.Len(t, instruments, 1)
+	require.Len(t, odd, 1)
+	require.ErrorContains(t, odd[0], `symbol "ODD": symbol, baseAsset and quoteAsset must be set`)
 	require.Equal(t, NotionalFilter{Min: dec("10"), ApplyMinToMarket: true}, instruments[0].Notional)
 	for _, c := range []struct{ name, document, want string }{
 		{"not JSON", "{", "read exchange info"},
@@ -178,7 +182,7 @@ func TestParseExchangeInfo_Refuses(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := ParseExchangeInfo([]byte(c.document))
+			_, _, err := ParseExchangeInfo([]byte(c.document))
 			require.ErrorContains(t, err, c.want)
 		})
 	}
