@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -29,6 +30,11 @@ func reconcileCommand(app *App) *cobra.Command {
 		Example: indent("robson reconcile --account-id 6f0c1c1e-...\nrobson reconcile --account-id 6f0c1c1e-... --resolve 0d9f-..."),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			app.typed["account_id"], app.typed["resolve"] = "--account-id", "--resolve"
+			for _, id := range request.GetResolve() {
+				if _, err := uuid.Parse(id); err != nil {
+					return usagef("--resolve: %q is no UUID", id)
+				}
+			}
 			ctx, stop := app.signaled(cmd.Context())
 			defer stop()
 			conn, err := app.service(client.Connector)

@@ -111,6 +111,17 @@ func (l *Ledger) EventsAfter(ctx context.Context, account string, position int64
 	return events, asOf, err
 }
 
+// Reached is where an account's log is now: what comes later has a later position.
+func (l *Ledger) Reached(ctx context.Context, account string) (int64, error) {
+	page, err := l.Reader.QueryEvents(ctx, &eventlogv1.QueryEventsRequest{
+		Filter: &eventlogv1.EventFilter{AccountId: account}, Direction: eventlogv1.Direction_DIRECTION_BACKWARDS, PageSize: 1,
+	})
+	if err != nil {
+		return 0, fmt.Errorf("end of the log of account %s: %w", account, err)
+	}
+	return page.GetAsOf(), nil
+}
+
 // EventsOf lists the events of a workflow, oldest first; of all types if none is named.
 func (l *Ledger) EventsOf(ctx context.Context, workflow string, types ...string) ([]*eventv1.Event, error) {
 	return all("events of a workflow", func(token string) ([]*eventv1.Event, string, error) {

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -39,10 +40,21 @@ type SymbolReport struct {
 }
 
 // checkResolve refuses to close what is not open.
-func checkResolve(open []*projectorv1.Discrepancy, resolve []string) error {
-	for _, id := range resolve {
-		if !slices.ContainsFunc(open, func(d *projectorv1.Discrepancy) bool { return d.GetDiscrepancyId() == strings.ToLower(id) }) {
-			return fault.InvalidField("resolve", "%s is no open discrepancy of the account", id)
+func (m *Manager) checkResolve(ctx context.Context, account string, resolve []string) error {
+	if len(resolve) == 0 {
+		return nil
+	}
+	now, err := m.ledger.Reached(ctx, account)
+	if err != nil {
+		return err
+	}
+	open, err := m.ledger.OpenDiscrepancies(ctx, account, now)
+	if err != nil {
+		return err
+	}
+	for n, id := range resolve {
+		if !slices.ContainsFunc(open, func(d *projectorv1.Discrepancy) bool { return strings.EqualFold(d.GetDiscrepancyId(), id) }) {
+			return fault.InvalidField(fmt.Sprintf("resolve[%d]", n), "%s is no open discrepancy of account %s", id, account)
 		}
 	}
 	return nil

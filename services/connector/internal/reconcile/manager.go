@@ -248,10 +248,14 @@ func (m *Manager) begin(tenant uuid.UUID, account *projectorv1.Account, trigger 
 	})
 }
 
-// Reconcile runs one now, for an operator, and closes what the operator has judged.
+// Reconcile runs one now, for an operator, and closes what the operator has judged. What is not open is refused before the run begins;
+// what another run has closed by the time that this one ends is closed.
 func (m *Manager) Reconcile(ctx context.Context, accountID string, resolve []string) (*Report, error) {
 	account, err := m.ledger.Account(ctx, accountID)
 	if err != nil {
+		return nil, err
+	}
+	if err := m.checkResolve(ctx, account.GetAccountId(), resolve); err != nil {
 		return nil, err
 	}
 	return m.turn(ctx, identity.Tenant(ctx), account, eventv1.ReconciliationTrigger_RECONCILIATION_TRIGGER_MANUAL, resolve, func() {})

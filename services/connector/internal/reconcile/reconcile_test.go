@@ -2,9 +2,9 @@ package reconcile
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,6 +13,7 @@ import (
 	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"google.golang.org/grpc"
 	"pgregory.net/rapid"
 
 	"github.com/robson/robson/pkg/clock"
@@ -99,6 +100,24 @@ func (b *bench) place(name string, kind venue.OrderType, quantity, price string)
 	placed, err := b.paper.Account(b.ref).Trading.Place(b.ctx, order)
 	require.NoError(b.t, err)
 	return placed
+}
+
+// unread is a log that cannot be read now.
+type unread struct {
+	ledger.Reader
+	err error
+}
+
+func (u unread) QueryEvents(context.Context, *eventlogv1.QueryEventsRequest, ...grpc.CallOption) (*eventlogv1.QueryEventsResponse, error) {
+	return nil, u.err
+}
+
+// booksWithout is the bench's ledger, whose log cannot be read.
+func (b *bench) booksWithout(err error) *ledger.Ledger {
+	b.t.Helper()
+	books, failed := ledger.New(clock.System(), ledger.Deps{Appender: b.books, Reader: unread{b.books, err}, State: b.books, Workers: b.books}, ledger.Config{})
+	require.NoError(b.t, failed)
+	return books
 }
 
 func (b *bench) run(resolve ...string) *Report {
@@ -210,8 +229,6 @@ func TestReconcile_ByHand(t *testing.T) {
 	require.Equal(t, eventv1.ReconciliationStatus_RECONCILIATION_STATUS_BLOCKED, report.Completed.GetStatus())
 	open := b.settled().Open
 	require.Len(t, open, 3)
-	_, err := b.Reconcile(b.ctx, b.account, []string{uuid.NewString()})
-	require.Equal(t, "resolve", fault.As(errors.Unwrap(err)).Fields[0].Path)
 	var ids []string
 	for _, d := range open {
 		ids = append(ids, d.GetDiscrepancyId())
@@ -224,6 +241,34 @@ func TestReconcile_ByHand(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, left, 1)
 	require.Equal(t, resting.Order.OrderID, left[0].OrderID)
+}
+
+// What is not open cannot be closed: it is refused before anything of a run is done.
+func TestReconcile_ResolvesWhatIsOpen(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.place("by-hand", venue.Limit, "0.01", "90000")
+	open := b.run().Found[0].GetPayload().GetDiscrepancyDetected().GetDiscrepancyId()
+	before, stray := len(b.books.Events()), uuid.NewString()
+	_, err := b.Reconcile(b.ctx, b.account, []string{open, stray})
+	require.True(t, fault.Is(err, fault.Invalid), err)
+	require.Equal(t, "resolve[1]", fault.As(err).Fields[0].Path)
+	require.Contains(t, fault.As(err).Fields[0].Description, stray)
+	require.Len(t, b.books.Events(), before)
+	begun, err := b.books.Ledger().Checkpoint(b.ctx, begunName(projectiontest.Spot))
+	require.NoError(t, err)
+	ended, err := b.books.Ledger().Checkpoint(b.ctx, endedName(projectiontest.Spot))
+	require.NoError(t, err)
+	require.Equal(t, ended, begun, "no run was begun")
+
+	require.Equal(t, []string{open}, b.run(strings.ToUpper(open)).Completed.GetResolvedIds())
+	_, err = b.Reconcile(b.ctx, b.account, []string{open})
+	require.True(t, fault.Is(err, fault.Invalid), "it is closed: %v", err)
+	away := fault.New(fault.Unavailable, "TEST", "away")
+	manager, err := New(slog.New(slog.DiscardHandler), clock.System(), b.booksWithout(away), line.NewDesk(b.paper), Config{})
+	require.NoError(t, err)
+	_, err = manager.Reconcile(b.ctx, b.account, []string{open})
+	require.ErrorIs(t, err, away)
 }
 
 // A claim that never reached the venue ends, once nothing that placed it can arrive any more.

@@ -74,9 +74,6 @@ func (r *run) do(ctx context.Context, resolve []string) error {
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}
-	if err := checkResolve(r.open, resolve); err != nil {
-		return err
-	}
 	found, err := r.twice(ctx)
 	if err != nil {
 		return err
@@ -116,7 +113,7 @@ func (r *run) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, r.logAt, err = r.ledger.EventsAfter(ctx, r.account.String(), r.logFrom, "RECONCILIATION_COMPLETED")
+	r.logAt, err = r.ledger.Reached(ctx, r.account.String())
 	if err != nil {
 		return err
 	}

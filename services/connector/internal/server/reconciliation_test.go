@@ -5,9 +5,12 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/robson/robson/pkg/event"
+	"github.com/robson/robson/pkg/projection/projectiontest"
+	"github.com/robson/robson/pkg/rpc"
 	connectorv1 "github.com/robson/robson/proto/gen/go/robson/connector/v1"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
@@ -45,4 +48,23 @@ func TestReconciliation(t *testing.T) {
 	away := errors.New("away")
 	_, err = NewReconciliation(reconciled{err: away}).Reconcile(t.Context(), &connectorv1.ReconcileRequest{})
 	require.ErrorIs(t, err, away)
+}
+
+// What cannot be closed is refused by its field, before a run begins.
+func TestReconciliation_Refuses(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.loaded(1)
+	client := connectorv1.NewReconciliationServiceClient(b.dial("operator"))
+	stray := uuid.NewString()
+	for resolve, says := range map[string]string{"0d9f": "must be a UUID", stray: stray + " is no open discrepancy of account " + projectiontest.Spot.String()} {
+		_, err := client.Reconcile(t.Context(), &connectorv1.ReconcileRequest{AccountId: projectiontest.Spot.String(), Resolve: []string{resolve}})
+		err = rpc.FromStatus(err)
+		requireField(t, err, "resolve[0]")
+		require.ErrorContains(t, err, says)
+	}
+	require.Empty(t, b.books.Events("RECONCILIATION_COMPLETED", "DISCREPANCY_DETECTED"))
+	response, err := client.Reconcile(t.Context(), &connectorv1.ReconcileRequest{AccountId: projectiontest.Spot.String()})
+	require.NoError(t, err)
+	require.Zero(t, response.GetReport().GetUnresolved())
 }

@@ -31,6 +31,7 @@ import (
 	"github.com/robson/robson/services/connector/internal/ledgertest"
 	"github.com/robson/robson/services/connector/internal/line"
 	"github.com/robson/robson/services/connector/internal/paper"
+	"github.com/robson/robson/services/connector/internal/reconcile"
 	"github.com/robson/robson/services/connector/internal/venue"
 )
 
@@ -123,6 +124,9 @@ func setupWith(t *testing.T, config Config, live ...line.Live) *bench {
 	t.Cleanup(follow.Stop)
 
 	deps := Deps{Ledger: books, Desk: desk, Executor: exec, Follower: follow, Paper: b.paper, Stopping: b.stopping}
+	reconciler, err := reconcile.New(logger, clock.System(), books, desk, reconcile.Config{Young: time.Millisecond})
+	require.NoError(t, err)
+	t.Cleanup(reconciler.Stop)
 	market, err := NewMarket(deps, config)
 	require.NoError(t, err)
 	b.service, err = NewPaper(deps, config)
@@ -130,6 +134,7 @@ func setupWith(t *testing.T, config Config, live ...line.Live) *bench {
 	b.dial = serve(t, callers{b.books.Tenant()}, func(s *rpc.Server) {
 		connectorv1.RegisterExecutionServiceServer(s, NewExecution(deps))
 		connectorv1.RegisterMarketServiceServer(s, market)
+		connectorv1.RegisterReconciliationServiceServer(s, NewReconciliation(reconciler))
 		connectorv1.RegisterPaperServiceServer(s, b.service)
 	})
 	return b
