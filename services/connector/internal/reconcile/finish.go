@@ -29,6 +29,8 @@ type Report struct {
 	Symbols  []SymbolReport
 	Skipped  int
 	Position int64
+	// Notes say what could not be looked at, and why.
+	Notes []string
 }
 
 // SymbolReport is what was looked through of a symbol.
@@ -172,7 +174,7 @@ func (r *run) count(ctx context.Context, resolved []string, unresolved int) erro
 	if from.After(r.started) {
 		from = r.started
 	}
-	r.report.Skipped = r.skipped
+	r.report.Skipped, r.report.Notes = r.skipped, r.notes
 	r.report.Completed = &eventv1.ReconciliationCompleted{
 		RunId: r.id.String(), AccountId: r.account.String(), Trigger: r.stamp.trigger(),
 		WindowFrom: timestamppb.New(from), WindowTo: timestamppb.New(r.started),

@@ -146,11 +146,17 @@ func (r *run) symbol(ctx context.Context, symbol string, local map[string]*proje
 		byOrder[trade.OrderID] = append(byOrder[trade.OrderID], trade)
 	}
 	for _, id := range slices.Sorted(maps.Keys(byOrder)) {
-		if _, ok := orders[id]; !ok {
-			orders[id], err = r.orderAt(ctx, symbol, id)
-			if err != nil {
-				return nil, err
-			}
+		if _, ok := orders[id]; ok {
+			continue
+		}
+		at, err := r.orderAt(ctx, symbol, id)
+		switch {
+		case lags(err) && r.lags == lagsMax:
+			r.leave(seen, byOrder[id][0])
+		case err != nil:
+			return nil, err
+		default:
+			orders[id] = at
 		}
 	}
 	var found []finding
@@ -164,6 +170,24 @@ func (r *run) symbol(ctx context.Context, symbol string, local map[string]*proje
 	return found, nil
 }
 
+// lagsMax is how often a run waits for a venue that lists a trade before its order.
+const lagsMax = 3
+
+// reasonLags is the reason of a look that the venue's own lists do not allow yet.
+const reasonLags = "VENUE_LAGS"
+
+func lags(err error) bool {
+	failed := fault.As(err)
+	return failed != nil && failed.Reason == reasonLags
+}
+
+// leave leaves a trade whose order the venue does not show to the next run, which lists it again.
+func (r *run) leave(seen *symbolRange, trade venue.Trade) {
+	seen.nextTrade = min(seen.nextTrade, trade.TradeID)
+	r.skipped++
+	r.notes = append(r.notes, fmt.Sprintf("%s: the venue lists trade %d of order %d, and not the order: left to the next run", trade.Symbol, trade.TradeID, trade.OrderID))
+}
+
 // orderAt finds the order that an id of the venue's names.
 func (r *run) orderAt(ctx context.Context, symbol string, id venue.OrderID) (venue.Order, error) {
 	page, err := r.lines.Trading.Orders(ctx, symbol, id, 1)
@@ -171,7 +195,7 @@ func (r *run) orderAt(ctx context.Context, symbol string, id venue.OrderID) (ven
 		return venue.Order{}, fmt.Errorf("order %d: %w", id, err)
 	}
 	if len(page) == 0 || page[0].OrderID != id {
-		return venue.Order{}, fault.New(fault.Unavailable, "VENUE_LAGS", "the venue lists a trade of order %s/%d, and not the order yet", symbol, id)
+		return venue.Order{}, fault.New(fault.Unavailable, reasonLags, "the venue lists a trade of order %s/%d, and not the order yet", symbol, id)
 	}
 	return page[0], nil
 }

@@ -45,6 +45,9 @@ type run struct {
 	foreign  []fact.Fact
 	orders   int
 	skipped  int
+	// lags counts how often this run has waited for the venue's lists to agree; notes say what could not be looked at.
+	lags  int
+	notes []string
 	// balancesChecked counts the balances held against the book; replaced are open differences of balances that another
 	// one, or an explanation, has taken the place of.
 	balancesChecked int
@@ -162,10 +165,24 @@ func (r *run) skip(f finding) {
 	}
 }
 
-// look holds every order and trade of the account against the venue's.
+// look holds every order and trade of the account against the venue's. Where the venue shows a trade before its order, it looks anew
+// after as long as the stream may take: what was listed before the pause would be compared with what came after it.
 func (r *run) look(ctx context.Context) ([]finding, error) {
+	for {
+		found, err := r.lookOnce(ctx)
+		if !lags(err) {
+			return found, err
+		}
+		r.lags++
+		if err := clock.Sleep(ctx, r.clock, r.config.Young); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (r *run) lookOnce(ctx context.Context) ([]finding, error) {
 	r.held, r.checked, r.agreed = map[string]bool{}, map[string]bool{}, map[string]bool{}
-	r.symbols, r.foreign, r.orders, r.skipped = map[string]*symbolRange{}, nil, 0, 0
+	r.symbols, r.foreign, r.notes, r.orders, r.skipped = map[string]*symbolRange{}, nil, nil, 0, 0
 	local, err := r.localOrders(ctx)
 	if err != nil {
 		return nil, err
