@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
-	"github.com/shopspring/decimal"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/robson/robson/pkg/event"
@@ -153,7 +152,7 @@ func (e *Executor) claim(ctx context.Context, t *task, intent *projectorv1.Inten
 	}
 	t.order.Origin.Cause = receipt.GetEvents()[0].GetEventId()
 	t.claimedAt = receipt.GetIngestedAt().AsTime()
-	return e.send(ctx, t, newOrder(intent, t), position)
+	return e.send(ctx, t, t.lines.NewOrder(intent, t.order.ClientOrderID, t.claimedAt), position)
 }
 
 func (e *Executor) claimRequest(ctx context.Context, t *task, intent *projectorv1.Intent, attempt int32) (*eventlogv1.AppendRequest, error) {
@@ -161,13 +160,7 @@ func (e *Executor) claimRequest(ctx context.Context, t *task, intent *projectorv
 	if err != nil {
 		return nil, line.Fault("time of the market", err)
 	}
-	claim := &eventv1.OrderSubmitted{
-		OrderId: t.order.ID.String(), AccountId: intent.GetAccountId(), PositionId: intent.GetPositionId(), IntentId: intent.GetIntentId(),
-		ClientOrderId: string(t.order.ClientOrderID), Symbol: intent.GetSymbol(), Side: intent.GetSide(), OrderType: intent.GetOrderType(),
-		TimeInForce: timeInForce(intent), Quantity: intent.GetQuantity(), Price: intent.GetPrice(), StopPrice: intent.GetStopPrice(),
-		ReduceIntent: reduceIntent(intent.GetIntentType()), Attempt: attempt, Product: productOf(t.lines.Ref.Product),
-		SideEffect: string(sideEffect(intent, t.lines.Ref.Product)),
-	}
+	claim := t.lines.Claim(intent, t.order, attempt)
 	name := fmt.Sprintf("robson.connector.v1.ExecutionService/Execute/claim/%s/%d", intent.GetIntentId(), attempt)
 	digest := sha256.Sum256([]byte(name))
 	request := &eventlogv1.AppendRequest{
@@ -202,27 +195,4 @@ func (e *Executor) claimRefused(ctx context.Context, t *task, refusal error) (Re
 	}
 	row, err := e.end(ctx, t, why)
 	return Result{Order: row}, err
-}
-
-// newOrder is the request that the claim stands for.
-func newOrder(intent *projectorv1.Intent, t *task) venue.NewOrder {
-	amount := func(text string) decimal.Decimal {
-		value, err := decimal.NewFromString(text)
-		if err != nil {
-			return decimal.Zero // the contract lets only amounts and absence into the log
-		}
-		return value
-	}
-	order := venue.NewOrder{
-		Symbol: intent.GetSymbol(), Side: venue.Buy, Type: venueTypes[intent.GetOrderType()],
-		Quantity: amount(intent.GetQuantity()), Price: amount(intent.GetPrice()), StopPrice: amount(intent.GetStopPrice()),
-		ClientOrderID: t.order.ClientOrderID, SideEffect: sideEffect(intent, t.lines.Ref.Product), Stamp: t.claimedAt,
-	}
-	if intent.GetSide() == eventv1.Side_SIDE_SELL {
-		order.Side = venue.Sell
-	}
-	if order.Type.HasPrice() {
-		order.TimeInForce = venueTimes[timeInForce(intent)]
-	}
-	return order
 }

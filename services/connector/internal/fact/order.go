@@ -39,6 +39,13 @@ func CancelID(order uuid.UUID) venue.ClientOrderID {
 	return venue.ClientOrderID("rc-" + strings.ToLower(text))
 }
 
+// Recovered is the claim of an order that is at the venue already, taken in from its intent. It is to be recorded after a fact of the
+// order, and says when the venue took the order in.
+func Recovered(o Order, claim *eventv1.OrderSubmitted, at time.Time) Fact {
+	claim.Recovered = true
+	return record(event.StreamKey{Kind: event.KindOrder, ID: o.ID}, claim, at, o.Origin, "ORDER_SUBMITTED/recovered/"+o.ID.String())
+}
+
 // Acked says that the venue knows the order.
 func Acked(o Order, at venue.Order, source Source) Fact {
 	return o.fact(&eventv1.OrderAcked{

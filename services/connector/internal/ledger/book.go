@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/google/uuid"
+
+	"github.com/robson/robson/pkg/event"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
@@ -44,6 +47,23 @@ func (l *Ledger) Fills(ctx context.Context, order string, position int64) ([]*pr
 		page, err := l.State.ListFills(ctx, &projectorv1.ListFillsRequest{OrderId: order, PageSize: pageSize, PageToken: token, MinPosition: position})
 		return page.GetFills(), page.GetNextPageToken(), err
 	})
+}
+
+// IntentOf finds the intent, and its attempt, whose order has an id, as of a position or later; nil if the account has none. An order's id
+// follows from its intent and does not lead back: all intents are gone through.
+func (l *Ledger) IntentOf(ctx context.Context, account string, order uuid.UUID, position int64) (found *projectorv1.Intent, attempt int32, err error) {
+	err = pages("intents", func(token string) ([]*projectorv1.Intent, string, error) {
+		page, err := l.State.ListIntents(ctx, &projectorv1.ListIntentsRequest{AccountId: account, PageSize: pageSize, PageToken: token, MinPosition: position})
+		return page.GetIntents(), page.GetNextPageToken(), err
+	}, func(intent *projectorv1.Intent) bool {
+		for n := int32(1); n <= intent.GetAttempts()+1; n++ { // the next attempt may be the one whose claim is missing
+			if event.OrderID(OptionalID(intent.GetIntentId()), n) == order {
+				found, attempt = intent, n
+			}
+		}
+		return found == nil
+	})
+	return found, attempt, err
 }
 
 // heldStates are those of positions that are not over.

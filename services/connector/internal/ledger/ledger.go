@@ -47,6 +47,7 @@ type State interface {
 
 // Book reads what a reconciliation holds against the venue's.
 type Book interface {
+	ListIntents(ctx context.Context, in *projectorv1.ListIntentsRequest, opts ...grpc.CallOption) (*projectorv1.ListIntentsResponse, error)
 	ListFills(ctx context.Context, in *projectorv1.ListFillsRequest, opts ...grpc.CallOption) (*projectorv1.ListFillsResponse, error)
 	ListPositions(ctx context.Context, in *projectorv1.ListPositionsRequest, opts ...grpc.CallOption) (*projectorv1.ListPositionsResponse, error)
 	ListBalances(ctx context.Context, in *projectorv1.ListBalancesRequest, opts ...grpc.CallOption) (*projectorv1.ListBalancesResponse, error)

@@ -27,6 +27,15 @@ func rowsOf[T any](b *Books, belongs func(T) bool) []T {
 	return out
 }
 
+// ListIntents lists an account's intents.
+func (b *Books) ListIntents(_ context.Context, in *projectorv1.ListIntentsRequest, _ ...grpc.CallOption) (*projectorv1.ListIntentsResponse, error) {
+	out := &projectorv1.ListIntentsResponse{}
+	for _, row := range rowsOf(b, func(i *projection.Intent) bool { return i.AccountID.String() == in.GetAccountId() }) {
+		out.Intents = append(out.Intents, intentOf(row))
+	}
+	return out, nil
+}
+
 // ListFills lists an order's fills.
 func (b *Books) ListFills(_ context.Context, in *projectorv1.ListFillsRequest, _ ...grpc.CallOption) (*projectorv1.ListFillsResponse, error) {
 	out := &projectorv1.ListFillsResponse{}

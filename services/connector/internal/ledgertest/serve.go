@@ -132,6 +132,10 @@ func (s states) GetIntent(ctx context.Context, in *projectorv1.GetIntentRequest)
 	return answer(ctx, s.b, in, s.b.GetIntent)
 }
 
+func (s states) ListIntents(ctx context.Context, in *projectorv1.ListIntentsRequest) (*projectorv1.ListIntentsResponse, error) {
+	return answer(ctx, s.b, in, s.b.ListIntents)
+}
+
 func (s states) ListFills(ctx context.Context, in *projectorv1.ListFillsRequest) (*projectorv1.ListFillsResponse, error) {
 	return answer(ctx, s.b, in, s.b.ListFills)
 }

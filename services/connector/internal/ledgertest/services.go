@@ -115,6 +115,10 @@ func (b *Books) GetIntent(_ context.Context, in *projectorv1.GetIntentRequest, _
 	if err != nil || row == nil {
 		return nil, fault.New(fault.NotFound, "INTENT", "no intent %s", in.GetIntentId())
 	}
+	return &projectorv1.GetIntentResponse{Intent: intentOf(row)}, nil
+}
+
+func intentOf(row *projection.Intent) *projectorv1.Intent {
 	out := &projectorv1.Intent{
 		IntentId: row.IntentID.String(), AccountId: row.AccountID.String(), Symbol: row.Symbol, Quantity: row.Quantity.String(),
 		IntentType: number[eventv1.IntentType](eventv1.IntentType_value, "INTENT_TYPE_", row.IntentType),
@@ -132,7 +136,7 @@ func (b *Books) GetIntent(_ context.Context, in *projectorv1.GetIntentRequest, _
 	if row.StopPrice.Valid {
 		out.StopPrice = row.StopPrice.Decimal.String()
 	}
-	return &projectorv1.GetIntentResponse{Intent: out}, nil
+	return out
 }
 
 func setID(field *string, id uuid.NullUUID) {

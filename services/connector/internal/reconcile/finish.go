@@ -78,6 +78,8 @@ func (r *run) over(d *projectorv1.Discrepancy) bool {
 		switch d.GetKind() {
 		case eventv1.DiscrepancyKind_DISCREPANCY_KIND_MISSED_FILL:
 			return r.agreed[d.GetEntity()] // the fills that the end of an order counted have come
+		case eventv1.DiscrepancyKind_DISCREPANCY_KIND_UNKNOWN_ORDER:
+			return r.claimed[d.GetEntity()]
 		case eventv1.DiscrepancyKind_DISCREPANCY_KIND_OVERFILL:
 			return ofARun && seen
 		default:
@@ -109,14 +111,19 @@ func (r *run) finish(ctx context.Context, resolve []string) error {
 			r.report.Open = append(r.report.Open, d)
 		}
 	}
-	slices.SortStableFunc(resolved, func(a, b string) int { // what was asked for before what was found out
-		return index(resolve, a) - index(resolve, b)
-	})
-	resolved = resolved[:min(len(resolved), resolvedMax)]
 	open, err := r.ledger.OpenDiscrepancies(ctx, r.account.String(), r.position)
 	if err != nil {
 		return err
 	}
+	for _, d := range open { // what the fold has told since of an order that this run took in without its claim, before it took in that
+		if d.GetKind() == eventv1.DiscrepancyKind_DISCREPANCY_KIND_UNKNOWN_ORDER && r.over(d) && !slices.Contains(resolved, d.GetDiscrepancyId()) {
+			resolved = append(resolved, d.GetDiscrepancyId())
+		}
+	}
+	slices.SortStableFunc(resolved, func(a, b string) int { // what was asked for before what was found out
+		return index(resolve, a) - index(resolve, b)
+	})
+	resolved = resolved[:min(len(resolved), resolvedMax)]
 	if err := r.count(ctx, resolved, len(open)-len(resolved)); err != nil {
 		return err
 	}

@@ -20,11 +20,13 @@ import (
 
 // held against each other: one order of ours, as both sides see it.
 type pair struct {
-	row    *projectorv1.Order
-	at     venue.Order
-	order  fact.Order
-	trades []venue.Trade
-	fills  map[string]*projectorv1.Fill // by trade id
+	row   *projectorv1.Order
+	at    venue.Order
+	order fact.Order
+	// claimed: our log has the order's claim.
+	claimed bool
+	trades  []venue.Trade
+	fills   map[string]*projectorv1.Fill // by trade id
 	// short: the venue does not show all trades of the order.
 	short bool
 }
@@ -47,8 +49,14 @@ func (r *run) order(ctx context.Context, row *projectorv1.Order, at venue.Order,
 	}
 	r.orders++
 	r.checked[p.entity()] = true
+	r.claimed[p.entity()] = p.isClaimed()
 	found := p.values()
-	missing, err := r.missing(ctx, p)
+	claim, differs, err := r.unclaimed(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	found = append(found, differs...)
+	missing, err := r.missing(ctx, p, claim)
 	if err != nil {
 		return nil, err
 	}
@@ -61,14 +69,14 @@ func (r *run) order(ctx context.Context, row *projectorv1.Order, at venue.Order,
 }
 
 func (r *run) pair(ctx context.Context, row *projectorv1.Order, at venue.Order, listed []venue.Trade) (*pair, error) {
-	order, _, err := r.ledger.Claimed(ctx, ledger.OrderOf(row))
+	order, claimed, err := r.ledger.Claimed(ctx, ledger.OrderOf(row))
 	if err != nil {
 		return nil, err
 	}
 	if !at.Status.IsKnown() {
 		return nil, fmt.Errorf("status %q is not known here", at.Status)
 	}
-	p := &pair{row: row, at: at, order: order, trades: listed, fills: map[string]*projectorv1.Fill{}}
+	p := &pair{row: row, at: at, order: order, claimed: claimed, trades: listed, fills: map[string]*projectorv1.Fill{}}
 	if len(listed) == 0 && at.Executed.Equal(amount(row.GetFilledQuantity())) {
 		return p, nil
 	}
@@ -89,14 +97,15 @@ func (r *run) pair(ctx context.Context, row *projectorv1.Order, at venue.Order, 
 	return p, err
 }
 
-// missing gives the facts that the venue has and our book has not: the order is known, its trades, its end.
-func (r *run) missing(ctx context.Context, p *pair) ([]finding, error) {
+// missing gives the facts that the venue has and our book has not: the order is known, by a claim that is to be taken in, its trades, its end.
+func (r *run) missing(ctx context.Context, p *pair, claim []finding) ([]finding, error) {
 	var found []finding
 	status := map[string]string{"status": string(p.at.Status), "exchange_order_id": strconv.FormatInt(int64(p.at.OrderID), 10)}
 	if p.row.GetExchangeOrderId() == "" && p.at.Status != venue.StatusRejected {
 		found = append(found, p.finding(eventv1.DiscrepancyKind_DISCREPANCY_KIND_MISSED_ACK,
 			map[string]string{"status": ourStatus(p.row)}, status, fact.Acked(p.order, p.at, fact.Reconcile)))
 	}
+	found = append(found, claim...)
 	for _, trade := range p.trades {
 		if p.fills[tradeID(trade)] != nil {
 			continue

@@ -38,6 +38,7 @@ type run struct {
 	held    map[string]bool // by difference key: open before, and found again
 	checked map[string]bool // entities that were looked at whole
 	agreed  map[string]bool // orders that lack nothing and come to the same on both sides
+	claimed map[string]bool // orders whose claim the log holds
 	raised  map[string]bool // by difference key: told by this run
 	symbols map[string]*symbolRange
 	// standing are the positions that are entered and not over.
@@ -181,7 +182,7 @@ func (r *run) look(ctx context.Context) ([]finding, error) {
 }
 
 func (r *run) lookOnce(ctx context.Context) ([]finding, error) {
-	r.held, r.checked, r.agreed = map[string]bool{}, map[string]bool{}, map[string]bool{}
+	r.held, r.checked, r.agreed, r.claimed = map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	r.symbols, r.foreign, r.notes, r.orders, r.skipped = map[string]*symbolRange{}, nil, nil, 0, 0
 	local, err := r.localOrders(ctx)
 	if err != nil {

@@ -1,12 +1,50 @@
-package executor
+package line
 
 import (
 	"strings"
+	"time"
+
+	"github.com/shopspring/decimal"
 
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
+	"github.com/robson/robson/services/connector/internal/fact"
 	"github.com/robson/robson/services/connector/internal/venue"
 )
+
+// Claim is the claim of an intent's attempt, whose order it names.
+func (l Lines) Claim(intent *projectorv1.Intent, order fact.Order, attempt int32) *eventv1.OrderSubmitted {
+	return &eventv1.OrderSubmitted{
+		OrderId: order.ID.String(), AccountId: intent.GetAccountId(), PositionId: intent.GetPositionId(), IntentId: intent.GetIntentId(),
+		ClientOrderId: string(order.ClientOrderID), Symbol: intent.GetSymbol(), Side: intent.GetSide(), OrderType: intent.GetOrderType(),
+		TimeInForce: timeInForce(intent), Quantity: intent.GetQuantity(), Price: intent.GetPrice(), StopPrice: intent.GetStopPrice(),
+		ReduceIntent: reduceIntent(intent.GetIntentType()), Attempt: attempt, Product: productOf(l.Ref.Product),
+		SideEffect: string(sideEffect(intent, l.Ref.Product)),
+	}
+}
+
+// NewOrder is the request that a claim stands for.
+func (l Lines) NewOrder(intent *projectorv1.Intent, id venue.ClientOrderID, stamp time.Time) venue.NewOrder {
+	amount := func(text string) decimal.Decimal {
+		value, err := decimal.NewFromString(text)
+		if err != nil {
+			return decimal.Zero // the contract lets only amounts and absence into the log
+		}
+		return value
+	}
+	order := venue.NewOrder{
+		Symbol: intent.GetSymbol(), Side: venue.Buy, Type: venueTypes[intent.GetOrderType()],
+		Quantity: amount(intent.GetQuantity()), Price: amount(intent.GetPrice()), StopPrice: amount(intent.GetStopPrice()),
+		ClientOrderID: id, SideEffect: sideEffect(intent, l.Ref.Product), Stamp: stamp,
+	}
+	if intent.GetSide() == eventv1.Side_SIDE_SELL {
+		order.Side = venue.Sell
+	}
+	if order.Type.HasPrice() {
+		order.TimeInForce = venueTimes[timeInForce(intent)]
+	}
+	return order
+}
 
 // Our words and the venue's.
 
