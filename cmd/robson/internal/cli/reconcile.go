@@ -84,6 +84,12 @@ func (a *App) printReconciliation(r *connectorv1.ReconciliationReport) error {
 			number(int64(s.GetOrders())), number(s.GetFromOrderId()), number(s.GetToOrderId()))
 	}
 	covered.Write(a.out)
+	if len(r.GetNotes()) > 0 {
+		fmt.Fprintln(a.out)
+	}
+	for _, note := range r.GetNotes() {
+		fmt.Fprintf(a.out, "not looked at: %s\n", note)
+	}
 	if len(r.GetDifferences())+len(r.GetOpenBefore()) == 0 {
 		return nil
 	}

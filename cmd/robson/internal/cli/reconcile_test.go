@@ -20,13 +20,14 @@ func TestPrintReconciliation(t *testing.T) {
 			Kind: eventv1.DiscrepancyKind_DISCREPANCY_KIND_MISSED_FILL, Entity: "trade:BTCUSDT/1/9", Expected: map[string]string{"fill": "recorded"},
 			Actual: map[string]string{"quantity": "2", "price": "7"}, Resolution: eventv1.Resolution_RESOLUTION_AUTO_REPAIRED, Facts: []string{"FILL_RECEIVED"},
 		}},
+		Notes:      []string{"balances: the account trades without pause"},
 		OpenBefore: []*connectorv1.Difference{{DiscrepancyId: "old", Kind: eventv1.DiscrepancyKind_DISCREPANCY_KIND_UNKNOWN_ORDER}},
 	}
 	var out writer
 	app := newApp(&out, io.Discard)
 	app.out, app.output = screen.Look(&out, true), formatTable
 	require.NoError(t, app.printReconciliation(report))
-	for _, part := range []string{"blocked: run run", "BTCUSDT", "missed_fill", "price=7 quantity=2", "took in FILL_RECEIVED", "still open", "old"} {
+	for _, part := range []string{"blocked: run run", "BTCUSDT", "missed_fill", "price=7 quantity=2", "took in FILL_RECEIVED", "still open", "old", "not looked at: balances: the account trades without pause\n"} {
 		require.Contains(t, string(out), part)
 	}
 	out, app.output = nil, formatJSON

@@ -55,7 +55,7 @@ func (r *run) balances(ctx context.Context) error {
 		return err
 	}
 	var suspected map[string]bool
-	for try := 1; r.skipped == 0; try++ {
+	for try := 1; r.skipped == 0 && !r.behind; try++ {
 		seen, err := r.observe(ctx, base, position)
 		if err != nil {
 			return err
@@ -67,13 +67,15 @@ func (r *run) balances(ctx context.Context) error {
 			return r.keep(ctx, base, seen)
 		}
 		if try == observationsMax {
-			return nil // the account trades without pause: the next run counts on from the same baseline
+			r.note("balances: the account trades without pause: the next run counts on from what this one would have")
+			return nil
 		}
 		suspected = keysOf(seen.suspect)
 		if err := clock.Sleep(ctx, r.clock, r.config.Young); err != nil {
 			return err
 		}
 	}
+	r.note("balances: not held against a book that lacks what the venue does not list yet, or what was left to the next run")
 	return nil
 }
 
@@ -263,7 +265,9 @@ func (r *run) trade(ctx context.Context, add func(wallet, asset string, delta de
 
 // keep reports what nothing explains, and makes what was seen what the next run counts from.
 func (r *run) keep(ctx context.Context, base totals, seen observation) error {
-	if base != nil {
+	if base == nil {
+		r.note("balances: nothing to count from before this run")
+	} else {
 		r.balancesChecked = len(seen.actual)
 	}
 	order := slices.SortedFunc(maps.Keys(seen.differs), func(a, b holding) int { return strings.Compare(a.entity(), b.entity()) })

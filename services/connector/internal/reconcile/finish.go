@@ -202,6 +202,9 @@ func (r *run) move(ctx context.Context) error {
 		if err := r.ledger.MoveCheckpoint(ctx, tradesName(r.account, symbol), int64(s.nextTrade)); err != nil {
 			return err
 		}
+		if err := r.ledger.MoveCheckpoint(ctx, passedName(r.account, symbol), int64(s.toTrade)); err != nil {
+			return err
+		}
 		if err := r.ledger.MoveCheckpoint(ctx, ordersName(r.account, symbol), int64(s.nextOrder)); err != nil {
 			return err
 		}

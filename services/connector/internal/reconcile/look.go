@@ -185,7 +185,7 @@ func lags(err error) bool {
 func (r *run) leave(seen *symbolRange, trade venue.Trade) {
 	seen.nextTrade = min(seen.nextTrade, trade.TradeID)
 	r.skipped++
-	r.notes = append(r.notes, fmt.Sprintf("%s: the venue lists trade %d of order %d, and not the order: left to the next run", trade.Symbol, trade.TradeID, trade.OrderID))
+	r.note("%s: the venue lists trade %d of order %d, and not the order: left to the next run", trade.Symbol, trade.TradeID, trade.OrderID)
 }
 
 // orderAt finds the order that an id of the venue's names.
@@ -259,6 +259,11 @@ func (r *run) listTrades(ctx context.Context, symbol string, seen *symbolRange) 
 	for _, t := range trades {
 		seen.toTrade = max(seen.toTrade, t.TradeID)
 	}
+	passed, err := r.ledger.Checkpoint(ctx, passedName(r.account, symbol))
+	if err != nil {
+		return nil, err
+	}
+	seen.passed = venue.TradeID(passed)
 	seen.fromTrade, seen.nextTrade, seen.trades = venue.TradeID(from), venue.TradeID(next), len(trades)
 	return trades, nil
 }

@@ -68,8 +68,8 @@ func TestReconcile_TradeBeforeItsOrder(t *testing.T) {
 	require.Equal(t, []string{"missed_ack auto_repaired", "missed_fill auto_repaired"}, b.kinds())
 	require.Equal(t, projection.OrderFilled, b.books.Row(order).Status)
 	require.Zero(t, report.Skipped)
-	require.Empty(t, report.Notes)
-	b.settled()
+	require.Equal(t, []string{"balances: nothing to count from before this run"}, report.Notes)
+	require.Empty(t, b.settled().Notes)
 }
 
 // One that goes on not listing it has the trade left to the next run; the rest of the run is done.
@@ -81,12 +81,14 @@ func TestReconcile_TradeWithoutOrder(t *testing.T) {
 	for range 2 {
 		report := b.settled()
 		require.Equal(t, 1, report.Skipped)
-		require.Len(t, report.Notes, 1)
+		require.Len(t, report.Notes, 2)
 		require.Contains(t, report.Notes[0], "trade 1 of order 1, and not the order")
+		require.Contains(t, report.Notes[1], "balances: not held against")
 		require.Zero(t, report.Completed.GetBalancesChecked(), "the trade moved balances")
 	}
 	*left = 0
-	require.Empty(t, b.run().Notes)
+	b.run()
+	require.Empty(t, b.settled().Notes)
 	require.Equal(t, []string{"unknown_order needs_operator", "unknown_trade needs_operator"}, b.kinds())
 }
 

@@ -49,6 +49,7 @@ func (r *run) order(ctx context.Context, row *projectorv1.Order, at venue.Order,
 	}
 	r.orders++
 	r.checked[p.entity()] = true
+	r.behind = r.behind || p.short
 	r.claimed[p.entity()] = p.isClaimed()
 	found := p.values()
 	claim, differs, err := r.unclaimed(ctx, p)
@@ -114,7 +115,7 @@ func (r *run) missing(ctx context.Context, p *pair, claim []finding) ([]finding,
 		if err != nil {
 			return nil, err
 		}
-		f := p.finding(eventv1.DiscrepancyKind_DISCREPANCY_KIND_MISSED_FILL, map[string]string{"fill": "recorded"}, tradeText(trade), filled)
+		f := p.finding(eventv1.DiscrepancyKind_DISCREPANCY_KIND_MISSED_FILL, r.due(trade), tradeText(trade), filled)
 		f.Entity = tradeEntity(trade)
 		r.checked[f.Entity] = true
 		found = append(found, f)
@@ -125,6 +126,16 @@ func (r *run) missing(ctx context.Context, p *pair, claim []finding) ([]finding,
 			map[string]string{"status": ourStatus(p.row)}, map[string]string{"status": string(p.at.Status)}, ended))
 	}
 	return found, nil
+}
+
+// due is what was expected of a trade that our book lacks: that it is recorded, and of one that came late, after the runs before had seen
+// later ones, by when. It is no part of what tells differences apart.
+func (r *run) due(trade venue.Trade) map[string]string {
+	expected := map[string]string{"fill": "recorded"}
+	if seen := r.symbols[trade.Symbol]; seen != nil && trade.TradeID <= seen.passed {
+		expected["late"] = "due by the run that saw trade " + strconv.FormatInt(int64(seen.passed), 10)
+	}
+	return expected
 }
 
 // endRecorded says whether the venue's end of an order has nothing to add to what we know.
@@ -236,7 +247,8 @@ func (r *run) absent(ctx context.Context, row *projectorv1.Order, asked time.Tim
 		r.checked[p.entity()] = true
 		return nil, nil
 	case row.GetExchangeOrderId() == "" && !traded && !asked.After(row.GetCreatedAt().AsTime().Add(r.lines.Market.Timing().Lifetime())):
-		r.skipped++ // it may still arrive
+		r.skipped++
+		r.note("%s: the venue does not know it, and may still take it in: left to the next run", p.entity())
 		return nil, nil
 	}
 	r.orders++

@@ -46,6 +46,8 @@ type run struct {
 	foreign  []fact.Fact
 	orders   int
 	skipped  int
+	// behind: the venue does not list all trades of an order, so that the log cannot hold all that has moved balances.
+	behind bool
 	// lags counts how often this run has waited for the venue's lists to agree; notes say what could not be looked at.
 	lags  int
 	notes []string
@@ -63,8 +65,13 @@ type symbolRange struct {
 	fromOrder, toOrder venue.OrderID
 	nextTrade          venue.TradeID
 	nextOrder          venue.OrderID
-	trades, orders     int
+	// passed is the last trade that the runs before this one have seen: one up to it that they have not was listed late.
+	passed         venue.TradeID
+	trades, orders int
 }
+
+// notesMax bounds what a report says of what could not be looked at; how much that was is counted.
+const notesMax = 100
 
 // finding is a difference, and the facts that explain it, if there are any.
 type finding struct {
@@ -159,10 +166,20 @@ func keysOf(found []finding) map[string]bool {
 	return keys
 }
 
+// skip leaves what a finding is about to the next run.
 func (r *run) skip(f finding) {
-	if r.checked[f.Entity] {
-		delete(r.checked, f.Entity)
-		r.skipped++
+	if !r.checked[f.Entity] {
+		return
+	}
+	delete(r.checked, f.Entity)
+	r.skipped++
+	r.note("%s: %s came while it was looked at: left to the next run", f.Entity, lower(f.Kind.String(), "DISCREPANCY_KIND_"))
+}
+
+// note says, for people, what could not be looked at.
+func (r *run) note(format string, args ...any) {
+	if len(r.notes) < notesMax {
+		r.notes = append(r.notes, fmt.Sprintf(format, args...))
 	}
 }
 
@@ -184,6 +201,7 @@ func (r *run) look(ctx context.Context) ([]finding, error) {
 func (r *run) lookOnce(ctx context.Context) ([]finding, error) {
 	r.held, r.checked, r.agreed, r.claimed = map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	r.symbols, r.foreign, r.notes, r.orders, r.skipped = map[string]*symbolRange{}, nil, nil, 0, 0
+	r.behind = false
 	local, err := r.localOrders(ctx)
 	if err != nil {
 		return nil, err

@@ -58,6 +58,11 @@ func ordersName(account uuid.UUID, symbol string) string {
 	return "reconcile-orders/" + account.String() + "/" + symbol
 }
 
+// passedName names the checkpoint of the last trade of a symbol that runs have seen.
+func passedName(account uuid.UUID, symbol string) string {
+	return "reconcile-passed/" + account.String() + "/" + symbol
+}
+
 // begin gives the run that is to be done: one that was broken off, or a new one.
 func begin(ctx context.Context, books *ledger.Ledger, account uuid.UUID, trigger eventv1.ReconciliationTrigger, now time.Time) (s, before stamp, err error) {
 	begun, err := books.Checkpoint(ctx, begunName(account))

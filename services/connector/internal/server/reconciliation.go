@@ -44,6 +44,7 @@ func reportOf(r *reconcile.Report) *connectorv1.ReconciliationReport {
 		WindowFrom: ended.GetWindowFrom(), WindowTo: ended.GetWindowTo(), DurationMs: ended.GetDurationMs(),
 		OrdersChecked: ended.GetOrdersChecked(), FillsChecked: ended.GetFillsChecked(), BalancesChecked: ended.GetBalancesChecked(),
 		OrdersSkipped: int32(r.Skipped), ResolvedIds: ended.GetResolvedIds(), Unresolved: ended.GetUnresolved(), Position: r.Position,
+		Notes: r.Notes,
 	}
 	for _, s := range r.Symbols {
 		out.Symbols = append(out.Symbols, &connectorv1.ReconciledSymbol{

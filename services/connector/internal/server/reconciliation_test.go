@@ -33,7 +33,7 @@ func TestReconciliation(t *testing.T) {
 		Completed: &eventv1.ReconciliationCompleted{RunId: "run", Unresolved: 1},
 		Found:     []*eventv1.Event{{EventId: "e", Payload: event.Wrap(fill)}},
 		Facts:     map[string][]string{"e": {"FILL_RECEIVED"}}, Open: []*projectorv1.Discrepancy{{DiscrepancyId: "old"}},
-		Symbols: []reconcile.SymbolReport{{Symbol: "BTCUSDT", FromTrade: 1, ToTrade: 9, Trades: 3}}, Skipped: 2, Position: 7,
+		Symbols: []reconcile.SymbolReport{{Symbol: "BTCUSDT", FromTrade: 1, ToTrade: 9, Trades: 3}}, Skipped: 2, Position: 7, Notes: []string{"balances: not now"},
 	}
 	response, err := NewReconciliation(reconciled{report: report}).Reconcile(t.Context(), &connectorv1.ReconcileRequest{})
 	require.NoError(t, err)
@@ -41,6 +41,7 @@ func TestReconciliation(t *testing.T) {
 	require.Equal(t, "run", got.GetRunId())
 	require.EqualValues(t, 1, got.GetUnresolved())
 	require.EqualValues(t, 2, got.GetOrdersSkipped())
+	require.Equal(t, report.Notes, got.GetNotes())
 	require.EqualValues(t, 9, got.GetSymbols()[0].GetToTradeId())
 	require.Equal(t, []string{"FILL_RECEIVED"}, got.GetDifferences()[0].GetFacts())
 	require.Equal(t, "old", got.GetOpenBefore()[0].GetDiscrepancyId())
