@@ -26,7 +26,7 @@ import (
 type Config struct {
 	// Every is how often each account is reconciled, staggered over the accounts. Default 1 h.
 	Every time.Duration
-	// DiscoverEvery is how often it is looked for accounts whose turn it is. Default 10 s.
+	// DiscoverEvery is how often it is looked for accounts whose turn it is. Default 10 s; never longer than Every.
 	DiscoverEvery time.Duration
 	// Young is how long the stream may take to bring what the venue shows already. Default 5 s.
 	Young time.Duration
@@ -57,6 +57,7 @@ func (c Config) withDefaults() Config {
 			*d.field = d.value
 		}
 	}
+	c.DiscoverEvery = min(c.DiscoverEvery, c.Every)
 	for _, n := range []struct {
 		field *int
 		value int
