@@ -13,7 +13,11 @@ import (
 	"github.com/robson/robson/pkg/event"
 	"github.com/robson/robson/pkg/projection"
 	"github.com/robson/robson/pkg/projection/projectiontest"
+	"github.com/robson/robson/services/connector/internal/fact"
+	"github.com/robson/robson/services/connector/internal/ledger"
 	"github.com/robson/robson/services/connector/internal/line"
+	"github.com/robson/robson/services/connector/internal/paper/engine"
+	"github.com/robson/robson/services/connector/internal/paper/feed"
 	"github.com/robson/robson/services/connector/internal/venue"
 )
 
@@ -118,4 +122,58 @@ type hiding struct {
 func (h hiding) Orders(ctx context.Context, symbol string, from venue.OrderID, limit int) ([]venue.Order, error) {
 	page, err := h.Trading.Orders(ctx, symbol, from, limit)
 	return slices.DeleteFunc(page, func(o venue.Order) bool { return o.OrderID == h.order }), err
+}
+
+// counting is a venue that something happens to before its orders are listed for the n-th time.
+type counting struct {
+	venue.Trading
+	n      *int
+	before func(n int)
+}
+
+func (c counting) Orders(ctx context.Context, symbol string, from venue.OrderID, limit int) ([]venue.Order, error) {
+	*c.n++
+	c.before(*c.n)
+	return c.Trading.Orders(ctx, symbol, from, limit)
+}
+
+// What happens while a run looks once more, after a repair, is no difference: the book was read before, and the venue after.
+func TestReconcile_TradeWhileItLooksAgain(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	script := feed.Source{Script: []feed.ScriptTick{{Time: projectiontest.Start, Price: num("95000")}, {Time: projectiontest.Start.Add(time.Second), Price: num("90000")}}}
+	_, err := b.paper.LoadMarket(t.Context(), "BTCUSDT", engine.BookConfig{}, script, "script")
+	require.NoError(t, err)
+	order := b.claimed(projectiontest.Long("p"))
+	name := venue.ClientOrderID(event.ClientOrderID(order))
+	b.place(string(name), venue.Limit, "0.06666", "90000")
+	fills := func(look int) {
+		if look != 3 { // two for what is missed, then one after it
+			return
+		}
+		market, err := b.paper.MarketState(b.ctx, "BTCUSDT")
+		require.NoError(t, err)
+		_, err = b.paper.Advance(b.ctx, "BTCUSDT", market.Last.Sequence+1)
+		require.NoError(t, err)
+		lines := line.Lines{Account: b.paper.Account(b.ref), Market: b.paper.Market(), Ref: b.ref}
+		at, err := lines.Trading.QueryOrder(b.ctx, "BTCUSDT", name)
+		require.NoError(t, err)
+		require.Equal(t, venue.StatusFilled, at.Status)
+		trades, err := lines.Trades(b.ctx, at, nil)
+		require.NoError(t, err)
+		row, err := b.books.Ledger().Order(b.ctx, order.String(), 0)
+		require.NoError(t, err)
+		claimed, _, err := b.books.Ledger().Claimed(b.ctx, ledger.OrderOf(row))
+		require.NoError(t, err)
+		facts, err := lines.Facts(b.ctx, claimed, at, trades, fact.Stream)
+		require.NoError(t, err)
+		_, err = b.books.Ledger().Record(b.ctx, facts...)
+		require.NoError(t, err)
+	}
+	looks := 0
+	b.over(func(t venue.Trading) venue.Trading { return counting{t, &looks, fills} })
+	b.run()
+	require.Equal(t, []string{"missed_ack auto_repaired"}, b.kinds())
+	require.Len(t, b.books.Events("FILL_RECEIVED"), 1)
+	b.settled()
 }

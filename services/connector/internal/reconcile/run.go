@@ -95,7 +95,7 @@ func (r *run) do(ctx context.Context, resolve []string) error {
 	}
 	if repaired {
 		before := keysOf(found)
-		found, err = r.look(ctx)
+		found, err = r.twice(ctx) // the book is read before the venue: what happens in between is seen by one look
 		if err != nil {
 			return err
 		}
