@@ -230,10 +230,8 @@ func (r *run) lookOnce(ctx context.Context) ([]finding, error) {
 // tell records what was found: each difference with the facts that explain it, or for an operator. It says whether facts
 // were taken in.
 func (r *run) tell(ctx context.Context, found []finding, repair bool) (repaired bool, err error) {
-	for _, f := range r.foreign {
-		if err := r.record(ctx, f.InRun(r.id, "")); err != nil {
-			return repaired, err
-		}
+	if err := r.recordAll(ctx, r.foreign); err != nil {
+		return false, err
 	}
 	for _, f := range found {
 		switch {
@@ -256,6 +254,17 @@ func (r *run) tell(ctx context.Context, found []finding, repair bool) (repaired 
 func (r *run) record(ctx context.Context, f fact.Fact) error {
 	receipt, err := r.ledger.RecordOne(ctx, f)
 	r.position = max(r.position, receipt.Position)
+	return err
+}
+
+// recordAll records what follows from nothing else, many at a time: a first run of an account that has long been used may have much to tell.
+func (r *run) recordAll(ctx context.Context, facts []fact.Fact) error {
+	inRun := make([]fact.Fact, len(facts))
+	for n, f := range facts {
+		inRun[n] = f.InRun(r.id, "")
+	}
+	position, err := r.ledger.Record(ctx, inRun...)
+	r.position = max(r.position, position)
 	return err
 }
 
