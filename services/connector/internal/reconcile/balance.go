@@ -41,9 +41,9 @@ type observation struct {
 	actual  totals
 	differs totals // actual less expected, where that is not zero
 	settled bool
-	// suspect is what cannot be, by the sheet; checked are the loans that were looked at.
+	// suspect is what cannot be, by the sheet; weighed are the positions and loans that were held against it.
 	suspect []finding
-	checked []string
+	weighed []string
 }
 
 // balances holds what the account has against what it had at an earlier run and all that has moved since, by the log. No
@@ -81,11 +81,12 @@ func (r *run) balances(ctx context.Context) error {
 
 // accuse reports what cannot be by this observation and could not by the one before.
 func (r *run) accuse(ctx context.Context, seen observation, before map[string]bool) error {
-	for _, entity := range seen.checked {
-		r.checked[entity] = true
+	for _, entity := range seen.weighed {
+		r.weighed[entity] = true
 	}
 	for _, f := range seen.suspect {
 		if !before[f.Key()] {
+			delete(r.weighed, f.Entity) // neither that it is so nor that it is not
 			continue
 		}
 		if err := r.raise(ctx, f); err != nil {
@@ -154,15 +155,15 @@ func (r *run) observe(ctx context.Context, base totals, position int64) (observa
 			}
 		}
 	}
-	o.suspect, err = r.stale(ctx, o.actual)
+	o.suspect, o.weighed, err = r.stale(ctx, o.actual)
 	if err != nil {
 		return o, err
 	}
-	owed, checked, err := r.loans(ctx, o.sheet)
+	owed, loans, err := r.loans(ctx, o.sheet)
 	if err != nil {
 		return o, err
 	}
-	o.suspect, o.checked = append(o.suspect, owed...), checked
+	o.suspect, o.weighed = append(o.suspect, owed...), append(o.weighed, loans...)
 	o.settled, err = r.quiet(ctx, o)
 	return o, err
 }

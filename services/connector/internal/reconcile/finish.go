@@ -71,7 +71,8 @@ var lasting = map[eventv1.DiscrepancyKind]bool{
 
 // over says whether what was open before holds no longer: what it is about was looked at whole, and agrees in this now.
 func (r *run) over(d *projectorv1.Discrepancy) bool {
-	seen := r.checked[d.GetEntity()] && !r.held[fact.DifferenceKey(d.GetKind(), d.GetEntity(), d.GetActual())]
+	held := r.held[fact.DifferenceKey(d.GetKind(), d.GetEntity(), d.GetActual())]
+	seen, weighed := r.checked[d.GetEntity()] && !held, r.weighed[d.GetEntity()] && !held
 	ofARun := d.GetRunId() != "" // the fold's own is of our events alone
 	switch {
 	case strings.HasPrefix(d.GetEntity(), ofOrder):
@@ -86,9 +87,10 @@ func (r *run) over(d *projectorv1.Discrepancy) bool {
 			return lasting[d.GetKind()] && seen
 		}
 	case strings.HasPrefix(d.GetEntity(), ofPosition):
-		return ofARun && (r.isOver(d.GetEntity()) || lasting[d.GetKind()] && seen)
+		stale := d.GetKind() == eventv1.DiscrepancyKind_DISCREPANCY_KIND_STALE_POSITION
+		return ofARun && (r.isOver(d.GetEntity()) || stale && weighed || lasting[d.GetKind()] && seen)
 	case strings.HasPrefix(d.GetEntity(), ofLoan):
-		return seen
+		return weighed
 	default:
 		return false
 	}

@@ -352,7 +352,7 @@ func (m *Manager) leased(ctx context.Context, account *projectorv1.Account, line
 	defer keeper.Wait()
 	defer done()
 	lines = patience{m.clock, m.config.Young}.of(lines)
-	r := &run{ledger: m.ledger, clock: m.clock, config: m.config, account: id, row: account, lines: lines, started: m.clock.Now(), raised: map[string]bool{}, replaced: map[string]bool{}}
+	r := &run{ledger: m.ledger, clock: m.clock, config: m.config, account: id, row: account, lines: lines, started: m.clock.Now(), raised: map[string]bool{}, replaced: map[string]bool{}, weighed: map[string]bool{}}
 	r.stamp, r.before, err = begin(ctx, m.ledger, id, trigger, r.started)
 	if err != nil {
 		return nil, err

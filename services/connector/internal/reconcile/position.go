@@ -35,10 +35,14 @@ func (r *run) positions(ctx context.Context) ([]finding, error) {
 	}
 	r.standing = held
 	var found []finding
-	stops := map[string][]*projectorv1.Order{}
+	stops, exits := map[string][]*projectorv1.Order{}, map[string]int{}
 	for _, o := range live {
-		if o.GetReduceIntent() == eventv1.ReduceIntent_REDUCE_INTENT_INSURANCE {
+		switch o.GetReduceIntent() {
+		case eventv1.ReduceIntent_REDUCE_INTENT_INSURANCE:
 			stops[o.GetPositionId()] = append(stops[o.GetPositionId()], o)
+		case eventv1.ReduceIntent_REDUCE_INTENT_EXIT:
+			exits[o.GetPositionId()]++
+		default:
 		}
 	}
 	for _, p := range held {
@@ -46,6 +50,10 @@ func (r *run) positions(ctx context.Context) ([]finding, error) {
 			continue
 		}
 		r.checked[ofPosition+p.GetPositionId()] = true
+		if n := exits[p.GetPositionId()]; n > 1 {
+			found = append(found, lacks(p, eventv1.DiscrepancyKind_DISCREPANCY_KIND_STATUS_MISMATCH,
+				map[string]string{"live_exits": "at most 1"}, map[string]string{"live_exits": fmt.Sprint(n)}))
+		}
 		more, err := r.stopped(ctx, p, stops[p.GetPositionId()])
 		if err != nil {
 			return nil, err
@@ -55,6 +63,14 @@ func (r *run) positions(ctx context.Context) ([]finding, error) {
 	return found, nil
 }
 
+// lacks is a finding about a position.
+func lacks(p *projectorv1.Position, kind eventv1.DiscrepancyKind, expected, actual map[string]string) finding {
+	return finding{Difference: fact.Difference{
+		Kind: kind, Entity: ofPosition + p.GetPositionId(), Severity: eventv1.Severity_SEVERITY_CRITICAL,
+		Expected: expected, Actual: actual, Position: ledger.OptionalID(p.GetPositionId()),
+	}}
+}
+
 // isYoung says whether what happened then may not have come to rest yet.
 func (r *run) isYoung(at time.Time) bool { return r.clock.Now().Sub(at) < r.config.Young }
 
@@ -62,10 +78,7 @@ func (r *run) isYoung(at time.Time) bool { return r.clock.Now().Sub(at) < r.conf
 func (r *run) stopped(ctx context.Context, p *projectorv1.Position, stops []*projectorv1.Order) ([]finding, error) {
 	var found []finding
 	add := func(kind eventv1.DiscrepancyKind, expected, actual map[string]string) {
-		found = append(found, finding{Difference: fact.Difference{
-			Kind: kind, Entity: ofPosition + p.GetPositionId(), Severity: eventv1.Severity_SEVERITY_CRITICAL,
-			Expected: expected, Actual: actual, Position: ledger.OptionalID(p.GetPositionId()),
-		}})
+		found = append(found, lacks(p, kind, expected, actual))
 	}
 	if p.GetTechnicalStopPrice() == "" {
 		add(eventv1.DiscrepancyKind_DISCREPANCY_KIND_STATUS_MISMATCH, map[string]string{"technical_stop_price": "set"}, map[string]string{"technical_stop_price": "none"})
@@ -94,8 +107,8 @@ func (r *run) stopped(ctx context.Context, p *projectorv1.Position, stops []*pro
 }
 
 // stale are the long positions for which the account does not hold enough any more, by a sheet: it was sold, or taken away, behind our back.
-// Where several positions share an asset nobody can say which is meant, and all are.
-func (r *run) stale(ctx context.Context, held totals) ([]finding, error) {
+// Where several positions share an asset nobody can say which is meant, and all are. Weighed are the positions that were looked at.
+func (r *run) stale(ctx context.Context, held totals) (found []finding, weighed []string, err error) {
 	wallet := r.lines.Ref.Wallet()
 	needed := map[string]decimal.Decimal{}
 	of := map[string][]*projectorv1.Position{}
@@ -105,30 +118,27 @@ func (r *run) stale(ctx context.Context, held totals) ([]finding, error) {
 		}
 		instrument, err := r.lines.Market.Instrument(ctx, p.GetSymbol())
 		if err != nil {
-			return nil, fmt.Errorf("assets of %s: %w", p.GetSymbol(), err)
+			return nil, nil, fmt.Errorf("assets of %s: %w", p.GetSymbol(), err)
 		}
+		weighed = append(weighed, ofPosition+p.GetPositionId())
 		asset := instrument.BaseAsset
 		needed[asset], of[asset] = needed[asset].Add(amount(p.GetCurrentQuantity())), append(of[asset], p)
 	}
-	var found []finding
 	for asset, quantity := range needed {
 		has := held[holding{wallet, asset}]
 		if !has.LessThan(quantity) {
 			continue
 		}
 		for _, p := range of[asset] {
-			found = append(found, finding{Difference: fact.Difference{
-				Kind: eventv1.DiscrepancyKind_DISCREPANCY_KIND_STALE_POSITION, Entity: ofPosition + p.GetPositionId(), Severity: eventv1.Severity_SEVERITY_CRITICAL,
-				Expected: map[string]string{"held_by_positions": money.Format(quantity), "asset": asset},
-				Actual:   map[string]string{"held_at_venue": money.Format(has)}, Position: ledger.OptionalID(p.GetPositionId()),
-			}})
+			found = append(found, lacks(p, eventv1.DiscrepancyKind_DISCREPANCY_KIND_STALE_POSITION,
+				map[string]string{"held_by_positions": money.Format(quantity), "asset": asset}, map[string]string{"held_at_venue": money.Format(has)}))
 		}
 	}
-	return found, nil
+	return found, weighed, nil
 }
 
-// loans holds what the venue says is owed against the loans in the log; checked are all of them.
-func (r *run) loans(ctx context.Context, sheet venue.BalanceSheet) (found []finding, checked []string, err error) {
+// loans holds what the venue says is owed against the loans in the log; weighed are all of them.
+func (r *run) loans(ctx context.Context, sheet venue.BalanceSheet) (found []finding, weighed []string, err error) {
 	symbol := r.lines.Ref.MarginSymbol
 	if symbol == "" {
 		return nil, nil, nil
@@ -151,7 +161,7 @@ func (r *run) loans(ctx context.Context, sheet venue.BalanceSheet) (found []find
 	}
 	for asset, borrowed := range actual {
 		entity := ofLoan + venue.IsolatedWallet(symbol) + "/" + asset
-		checked = append(checked, entity)
+		weighed = append(weighed, entity)
 		if !borrowed.Equal(expected[asset]) {
 			found = append(found, finding{Difference: fact.Difference{
 				Kind: eventv1.DiscrepancyKind_DISCREPANCY_KIND_BALANCE_MISMATCH, Entity: entity, Severity: eventv1.Severity_SEVERITY_CRITICAL,
@@ -159,5 +169,5 @@ func (r *run) loans(ctx context.Context, sheet venue.BalanceSheet) (found []find
 			}})
 		}
 	}
-	return found, checked, nil
+	return found, weighed, nil
 }

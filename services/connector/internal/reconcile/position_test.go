@@ -138,10 +138,7 @@ func TestReconcile_StalePosition(t *testing.T) {
 	b.active(p)
 	b.protect(p, 1, "0.01")
 	b.run()
-	_, err := b.paper.Account(b.ref).Trading.Place(b.ctx, venue.NewOrder{
-		Symbol: "BTCUSDT", Side: venue.Sell, Type: venue.Market, Quantity: num("0.02"), Stamp: clock.System().Now(), ClientOrderID: "by-hand",
-	})
-	require.NoError(t, err)
+	b.sellByHand("0.02")
 	b.run()
 	stale := b.evidence()
 	require.Equal(t, eventv1.DiscrepancyKind_DISCREPANCY_KIND_STALE_POSITION, stale.GetKind())
@@ -150,6 +147,56 @@ func TestReconcile_StalePosition(t *testing.T) {
 	require.Equal(t, map[string]string{"held_at_venue": "0.04659334"}, stale.GetActual())
 	require.NotContains(t, b.kinds(), "balance_mismatch needs_operator", "the trade by hand explains the balance")
 	b.settled()
+
+	b.sellByHand("0.01")
+	require.Equal(t, []string{stale.GetDiscrepancyId()}, b.run().Completed.GetResolvedIds(), "it is told anew")
+	staler := b.evidence()
+	require.Equal(t, map[string]string{"held_at_venue": "0.03659334"}, staler.GetActual())
+	b.settled()
+	b.place("by-hand", venue.Market, "0.04", "0")
+	require.Equal(t, []string{staler.GetDiscrepancyId()}, b.run().Completed.GetResolvedIds(), "there is enough again")
+	b.settled()
+}
+
+// sellByHand sells what the account holds without a word of ours.
+func (b *bench) sellByHand(quantity string) {
+	b.t.Helper()
+	_, err := b.paper.Account(b.ref).Trading.Place(b.ctx, venue.NewOrder{
+		Symbol: "BTCUSDT", Side: venue.Sell, Type: venue.Market, Quantity: num(quantity), Stamp: clock.System().Now(), ClientOrderID: "by-hand",
+	})
+	require.NoError(b.t, err)
+}
+
+// One exit at a time leaves a position.
+func TestReconcile_TwoExits(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	p := projectiontest.Long("p")
+	b.active(p)
+	b.books.Do(t, func(l *projectiontest.Log) error {
+		if _, err := l.Append(l.Leaving(p, eventv1.ExitReason_EXIT_REASON_USER_CLOSE)); err != nil {
+			return err
+		}
+		for n := range 2 {
+			if _, err := l.Append(l.Exit(p, n, "0.03")); err != nil {
+				return err
+			}
+			if _, err := l.Append(l.Claim(projectiontest.ExitID(p, n), 1)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	b.run()
+	twice := b.evidence()
+	require.Equal(t, "position:"+p.PositionID().String(), twice.GetEntity())
+	require.Equal(t, map[string]string{"live_exits": "2"}, twice.GetActual())
+	b.settled()
+	b.books.Do(t, func(l *projectiontest.Log) error {
+		_, err := l.Append(l.Rejected(l.Intent(projectiontest.ExitID(p, 1)), 1))
+		return err
+	})
+	require.Equal(t, []string{twice.GetDiscrepancyId()}, b.run().Completed.GetResolvedIds())
 }
 
 // A loan that the log does not know is told of until it does.

@@ -38,6 +38,7 @@ type run struct {
 	held    map[string]bool // by difference key: open before, and found again
 	checked map[string]bool // entities that were looked at whole
 	agreed  map[string]bool // orders that lack nothing and come to the same on both sides
+	weighed map[string]bool // positions and loans that were held against a sheet of balances
 	claimed map[string]bool // orders whose claim the log holds
 	raised  map[string]bool // by difference key: told by this run
 	symbols map[string]*symbolRange
