@@ -34,6 +34,8 @@ type (
 	Trade = engine.Trade
 	// Balance is what is free and what is locked.
 	Balance = engine.Balance
+	// MarginSheet is an isolated margin account, valued in quote.
+	MarginSheet = engine.MarginSheet
 	// Fault is one thing that goes wrong.
 	Fault = fault.Rule
 	// Chaos is what goes wrong by chance.
@@ -136,7 +138,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// DefaultSymbols are three pairs with the filters that Binance had in 2025, and a ladder of three levels.
+// DefaultSymbols are three pairs with the filters that Binance had in 2025, and a ladder of three levels. Those of BTC and ETH have isolated
+// margin accounts.
 func DefaultSymbols() []Symbol {
 	number := decimal.RequireFromString
 	pair := func(base, step, depth string) Symbol {
@@ -148,7 +151,11 @@ func DefaultSymbols() []Symbol {
 			Ladder: []Level{{Quantity: q, Offset: 0}, {Quantity: q, Offset: 10}, {Quantity: q.Mul(decimal.NewFromInt(100)), Offset: 50}},
 		}
 	}
-	return []Symbol{pair("BTC", "0.00001", "1"), pair("ETH", "0.0001", "20"), pair("BNB", "0.001", "100")}
+	symbols := []Symbol{pair("BTC", "0.00001", "1"), pair("ETH", "0.0001", "20"), pair("BNB", "0.001", "100")}
+	for n := range symbols[:2] {
+		symbols[n].Margin = true
+	}
+	return symbols
 }
 
 func (a Account) founded() (engine.Account, error) {

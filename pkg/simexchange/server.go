@@ -260,3 +260,22 @@ func (s *Server) Reset(seed uint64) error {
 	s.world.Swap(w).hub.Cut("")
 	return nil
 }
+
+// EnableMargin founds an account's isolated margin account of a pair.
+func (s *Server) EnableMargin(account, symbol string) error {
+	return s.world.Load().exchange.EnableMargin(account, symbol, s.now())
+}
+
+// Margins are the pairs of which an account has an isolated margin account.
+func (s *Server) Margins(account string) []string { return s.world.Load().exchange.Margins(account) }
+
+// Margin is an isolated margin account of a pair, with the interest that is due.
+func (s *Server) Margin(account, symbol string) (MarginSheet, error) {
+	return s.world.Load().exchange.Margin(account, symbol, s.now())
+}
+
+// Transfer moves money between an account and its isolated margin account of a pair, out of that or into it.
+func (s *Server) Transfer(account, symbol, asset string, amount decimal.Decimal, out bool) error {
+	_, err := s.world.Load().exchange.Transfer(account, symbol, asset, amount, out, s.now())
+	return err
+}

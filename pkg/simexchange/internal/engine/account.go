@@ -30,6 +30,8 @@ type account struct {
 	execution int64
 	updatedAt int64
 	touched   map[string]struct{}
+	margin    *margin // of an isolated margin account
+	moves     []Move
 }
 
 type clientKey struct{ symbol, id string }

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"sort"
+	"strings"
 	"sync"
 
 	"github.com/shopspring/decimal"
@@ -27,6 +28,7 @@ type Exchange struct {
 	house    map[string]decimal.Decimal
 	inflow   map[string]decimal.Decimal
 	firstID  int64
+	tranID   int64
 }
 
 // book is a symbol's market and the orders that wait in it.
@@ -69,6 +71,9 @@ func New(cfg Config, emit func(Event)) (*Exchange, error) {
 
 // Open founds an account.
 func (x *Exchange) Open(a Account) error {
+	if strings.Contains(a.Name, marginMark) {
+		return fmt.Errorf("account %s: the name must have no %s, which names isolated margin accounts", a.Name, marginMark)
+	}
 	if a.FeeMode == "" {
 		a.FeeMode = FeeReceived
 	}

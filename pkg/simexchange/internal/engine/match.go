@@ -218,6 +218,7 @@ func (x *Exchange) fill(a *account, b *book, o *Order, p fillParams) {
 	}
 	t.Fee, t.FeeAsset = x.charge(a, b, o, quote, p)
 	a.trades[b.Name] = append(a.trades[b.Name], t)
+	x.repayFrom(a, b, o, t)
 	o.remember(p.at)
 	x.report(a, o, Report{Kind: ReportTrade, Trade: &t}, p.at)
 }
@@ -262,7 +263,7 @@ func (x *Exchange) end(a *account, b *book, o *Order, status, reason string, at 
 		o.Quantity = o.Executed
 	}
 	o.Status, o.ExpiryReason = status, reason
-	b.unlock(a, o)
+	x.unlock(a, b, o, at)
 	o.remember(at)
 	kind := ReportExpired
 	switch status {

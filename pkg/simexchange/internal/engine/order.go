@@ -38,7 +38,9 @@ const historyMax = 16
 // Request asks for an order.
 type Request struct {
 	Symbol, Side, Type, TimeInForce, ClientOrderID, STP string
-	Quantity, QuoteQuantity, Price, StopPrice           decimal.Decimal
+	// SideEffect is what it does to loans, of an isolated margin account.
+	SideEffect                                string
+	Quantity, QuoteQuantity, Price, StopPrice decimal.Decimal
 	// Script bends what becomes of this one order; the zero value bends nothing.
 	Script Script
 }
@@ -56,11 +58,14 @@ type Order struct {
 	Account                                   string
 	Symbol, Side, Type, TimeInForce           string
 	ClientOrderID, STP, Status, ExpiryReason  string
+	SideEffect                                string
 	ID                                        int64
 	Quantity, QuoteQuantity, Price, StopPrice decimal.Decimal
 	Executed, CumQuote, Prevented             decimal.Decimal
-	CreatedAt, UpdatedAt, WorkingAt           int64 // milliseconds
-	Working, Maker                            bool
+	// Borrowed is what its side effect borrowed and what ended unused has not given back.
+	Borrowed                        decimal.Decimal
+	CreatedAt, UpdatedAt, WorkingAt int64 // milliseconds
+	Working, Maker                  bool
 
 	lockPrice decimal.Decimal // at which what remains of a buy is locked; zero if nothing is
 	locked    bool

@@ -16,15 +16,19 @@ type Placed struct {
 func (x *Exchange) Place(name string, r Request, at int64) (Placed, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	a, b, err := x.admit(name, &r)
+	a, b, lacks, err := x.admit(name, &r, at)
 	if err != nil {
 		return Placed{}, err
+	}
+	if lacks.IsPositive() {
+		asset, _ := b.need(a, &r)
+		x.lend(a, LendingAuto, asset, lacks, at)
 	}
 	b.orderID++
 	o := &Order{
 		Account: name, Symbol: r.Symbol, Side: r.Side, Type: r.Type, TimeInForce: r.TimeInForce, ClientOrderID: r.ClientOrderID,
 		STP: r.STP, Status: StatusNew, ID: b.orderID, Quantity: r.Quantity, QuoteQuantity: r.QuoteQuantity, Price: r.Price,
-		StopPrice: r.StopPrice, CreatedAt: at,
+		StopPrice: r.StopPrice, SideEffect: r.SideEffect, Borrowed: lacks, CreatedAt: at,
 	}
 	if !o.conditional() {
 		o.Working, o.WorkingAt = true, at
@@ -55,15 +59,37 @@ func (x *Exchange) Place(name string, r Request, at int64) (Placed, error) {
 }
 
 // Test says whether an order would be taken.
-func (x *Exchange) Test(name string, r Request) error {
+func (x *Exchange) Test(name string, r Request, at int64) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	_, _, err := x.admit(name, &r)
+	_, _, _, err := x.admit(name, &r, at)
 	return err
 }
 
-// admit checks a request in the order in which Binance does and fills in what it leaves open.
-func (x *Exchange) admit(name string, r *Request) (*account, *book, error) {
+// admit checks a request in the order in which Binance does and fills in what it leaves open. It says what the order's side effect has to
+// borrow.
+func (x *Exchange) admit(name string, r *Request, at int64) (*account, *book, decimal.Decimal, error) {
+	a, b, err := x.known(name, r)
+	if err != nil {
+		return nil, nil, decimal.Zero, err
+	}
+	if a.margin != nil {
+		a.accrue(at)
+	}
+	for _, check := range []func(*account, *Request) error{admitSideEffect, b.admitRules, b.admitNumber, b.admitPrice} {
+		if err := check(a, r); err != nil {
+			return nil, nil, decimal.Zero, err
+		}
+	}
+	lacks := decimal.Zero
+	if asset, need := b.need(a, r); !a.has(asset, need) {
+		lacks, err = b.shortage(a, r, asset, need)
+	}
+	return a, b, lacks, err
+}
+
+// known finds who asks and for what, and fills in what the request leaves open.
+func (x *Exchange) known(name string, r *Request) (*account, *book, error) {
 	a, b := x.accounts[name], x.symbols[r.Symbol]
 	switch {
 	case a == nil:
@@ -86,22 +112,17 @@ func (x *Exchange) admit(name string, r *Request) (*account, *book, error) {
 	if r.STP == "" {
 		r.STP = STPExpireMaker
 	}
+	return a, b, nil
+}
+
+func (b *book) admitRules(a *account, r *Request) error {
 	if fail := b.check(r, b.last); fail != nil {
-		return nil, nil, fail
+		return fail
 	}
 	if old := a.byClient[clientKey{r.Symbol, r.ClientOrderID}]; old != nil && old.Open() {
-		return nil, nil, ErrDuplicate
+		return ErrDuplicate
 	}
-	if fail := b.admitNumber(a, r); fail != nil {
-		return nil, nil, fail
-	}
-	if fail := b.admitPrice(r); fail != nil {
-		return nil, nil, fail
-	}
-	if asset, need := b.need(a, r); !a.has(asset, need) {
-		return nil, nil, ErrBalance
-	}
-	return a, b, nil
+	return nil
 }
 
 func (b *book) admitNumber(a *account, r *Request) error {
@@ -116,7 +137,7 @@ func (b *book) admitNumber(a *account, r *Request) error {
 }
 
 // admitPrice refuses a stop that would trigger at once and a maker that would take.
-func (b *book) admitPrice(r *Request) error {
+func (b *book) admitPrice(_ *account, r *Request) error {
 	probe := Order{Side: r.Side, Type: r.Type, Price: r.Price, StopPrice: r.StopPrice}
 	if probe.conditional() && triggers(&probe, b.last) {
 		return ErrTrigger
@@ -170,15 +191,19 @@ func (b *book) lockFor(a *account, o *Order) {
 	a.lock(b.Quote, o.lockPrice.Mul(o.Quantity))
 }
 
-// unlock gives back what an order that ended had locked.
-func (b *book) unlock(a *account, o *Order) {
-	if !o.locked {
-		return
-	}
-	o.locked = false
+// unlock gives back what an order that ended had locked, and repays what it had borrowed for what did not fill.
+func (x *Exchange) unlock(a *account, b *book, o *Order, at int64) {
+	asset, released := b.Base, o.Remaining()
 	if o.buys() {
-		a.lock(b.Quote, o.lockPrice.Mul(o.Remaining()).Neg())
-		return
+		price := o.lockPrice
+		if !o.locked {
+			price = b.best(Buy)
+		}
+		asset, released = b.Quote, price.Mul(o.Remaining())
 	}
-	a.lock(b.Base, o.Remaining().Neg())
+	if o.locked {
+		o.locked = false
+		a.lock(asset, released.Neg())
+	}
+	x.giveBack(a, b, o, released, at)
 }

@@ -47,7 +47,7 @@ func (x *Exchange) Cancel(name string, ref Ref, cancelID string, at int64) (Orde
 
 func (x *Exchange) cancel(a *account, b *book, o *Order, cancelID string, at int64) {
 	o.Status = StatusCanceled
-	b.unlock(a, o)
+	x.unlock(a, b, o, at)
 	o.remember(at)
 	x.report(a, o, Report{Kind: ReportCanceled, CancelID: cancelID}, at)
 	b.sweep()

@@ -27,6 +27,13 @@ var (
 	ErrType           = &Rejection{-1116, "Invalid orderType."}
 	ErrTimeInForce    = &Rejection{-1115, "Invalid timeInForce."}
 	ErrNoPrice        = &Rejection{-2010, "No price is set for this symbol yet."}
+	ErrNoMargin       = &Rejection{-3003, "Margin account does not exist."}
+	ErrBorrowMax      = &Rejection{-3006, "Your borrow amount has exceed maximum borrow amount."}
+	ErrRepayMax       = &Rejection{-3015, "Repay amount exceeds borrow amount."}
+	ErrTransferOut    = &Rejection{-3020, "Transfer out amount exceeds max amount."}
+	ErrAsset          = &Rejection{-3027, "This asset is not supported."}
+	ErrPairMargin     = &Rejection{-3028, "This pair is not supported."}
+	ErrSideEffect     = &Rejection{-1100, "Illegal characters found in parameter 'sideEffectType'."}
 	ErrAccountUnknown = &Rejection{-2015, "Invalid API-key, IP, or permissions for action."}
 )
 

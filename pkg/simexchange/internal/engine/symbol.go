@@ -14,6 +14,8 @@ type Symbol struct {
 	MarketStep, MarketQtyMax  decimal.Decimal
 	NotionalMin, NotionalMax  decimal.Decimal
 	OrdersMax, AlgoOrdersMax  int
+	// Margin says whether there are isolated margin accounts of the pair.
+	Margin bool
 	// Spread is how many ticks the ask stands above the bid.
 	Spread int64
 	// Ladder is the depth on each side, from the best price on. Empty: everything fills at the best price.

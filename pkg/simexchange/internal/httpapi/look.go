@@ -10,7 +10,7 @@ import (
 	"github.com/robson/robson/pkg/simexchange/internal/engine"
 )
 
-var routes = map[string]route{
+var routes = merged(map[string]route{
 	"GET /api/v3/ping":               {weight: 1, do: func(*API, *call) (any, error) { return map[string]any{}, nil }},
 	"GET /api/v3/time":               {weight: 1, do: func(a *API, _ *call) (any, error) { return map[string]any{"serverTime": a.Now()}, nil }},
 	"GET /api/v3/exchangeInfo":       {weight: 20, do: exchangeInfo},
@@ -30,7 +30,7 @@ var routes = map[string]route{
 	"GET /api/v3/account":            {signed: true, weight: 20, do: account},
 	"GET /api/v3/account/commission": {signed: true, weight: 20, do: commission},
 	"GET /api/v3/rateLimit/order":    {signed: true, weight: 40, do: orderLimits},
-}
+}, marginRoutes)
 
 func (a *API) limits() []map[string]any {
 	row := func(kind, interval string, n, limit int64) map[string]any {
@@ -80,11 +80,18 @@ func describe(s engine.Symbol) map[string]any {
 		"quoteAssetPrecision": 8, "baseCommissionPrecision": 8, "quoteCommissionPrecision": 8,
 		"orderTypes":     []string{"LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"},
 		"icebergAllowed": false, "ocoAllowed": false, "quoteOrderQtyMarketAllowed": true, "allowTrailingStop": false,
-		"isSpotTradingAllowed": true, "isMarginTradingAllowed": false, "permissions": []string{}, "permissionSets": [][]string{{"SPOT"}},
+		"isSpotTradingAllowed": true, "isMarginTradingAllowed": s.Margin, "permissions": []string{}, "permissionSets": [][]string{permissions(s)},
 		"defaultSelfTradePreventionMode":  engine.STPExpireMaker,
 		"allowedSelfTradePreventionModes": []string{engine.STPNone, engine.STPExpireTaker, engine.STPExpireMaker, engine.STPExpireBoth},
 		"filters":                         filters(s),
 	}
+}
+
+func permissions(s engine.Symbol) []string {
+	if s.Margin {
+		return []string{"SPOT", "MARGIN"}
+	}
+	return []string{"SPOT"}
 }
 
 // unbounded stands where a symbol has no upper bound.

@@ -127,6 +127,7 @@ func (p Params) Order(made func() string) (engine.Request, error) {
 	r := engine.Request{
 		Symbol: p.Text("symbol"), Side: p.Text("side"), Type: p.Text("type"), TimeInForce: p.Text("timeInForce"),
 		ClientOrderID: p.Text("newClientOrderId"), STP: p.Text("selfTradePreventionMode"),
+		SideEffect: p.Text("sideEffectType"),
 	}
 	for _, name := range []string{"symbol", "side", "type"} {
 		if _, err := p.must(name); err != nil {

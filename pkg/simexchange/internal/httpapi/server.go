@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -129,7 +130,16 @@ func (a *API) serve(w http.ResponseWriter, c *call, rt route, entry int64) {
 
 // placing says whether the request places an order or cancels one: these cost no weight when they succeed.
 func placing(c *call) bool {
-	return c.Method != http.MethodGet && (c.URL.Path == "/api/v3/order" || c.URL.Path == "/api/v3/openOrders")
+	path := c.URL.Path
+	return c.Method != http.MethodGet && (path == "/api/v3/order" || path == "/api/v3/openOrders" || path == pathMarginOrder)
+}
+
+// trader is the account that a request is about: the key's own, or its isolated margin account of the pair.
+func (c *call) trader() string {
+	if strings.HasPrefix(c.URL.Path, pathMargin) {
+		return engine.MarginName(c.account, c.Text("symbol"))
+	}
+	return c.account
 }
 
 func (a *API) run(c *call, rt route) (any, error) {
@@ -164,7 +174,7 @@ func (a *API) harmBefore(w http.ResponseWriter, c *call) bool {
 	case fault.FillBeforeCancel:
 		if ref, err := c.ref(); err == nil && c.Method == http.MethodDelete {
 			// An order that cannot fill is cancelled as if there were no race.
-			_, _ = a.Exchange.Fill(c.account, ref, f.Quantity, a.Now())
+			_, _ = a.Exchange.Fill(c.trader(), ref, f.Quantity, a.Now())
 		}
 	}
 	return false

@@ -32,7 +32,7 @@ func place(a *API, c *call) (any, error) {
 			}
 		}
 	}
-	placed, err := a.Exchange.Place(c.account, r, a.Now())
+	placed, err := a.Exchange.Place(c.trader(), r, a.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func test(a *API, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]any{}, a.Exchange.Test(c.account, r)
+	return map[string]any{}, a.Exchange.Test(c.account, r, a.Now())
 }
 
 func query(a *API, c *call) (any, error) {
@@ -108,7 +108,7 @@ func query(a *API, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	o, err := a.Exchange.Order(c.account, ref, c.lag)
+	o, err := a.Exchange.Order(c.trader(), ref, c.lag)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +124,7 @@ func cancel(a *API, c *call) (any, error) {
 	if !clientID.MatchString(id) {
 		return nil, errMalformed
 	}
-	o, err := a.Exchange.Cancel(c.account, ref, id, a.Now())
+	o, err := a.Exchange.Cancel(c.trader(), ref, id, a.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +155,7 @@ func cancelAll(a *API, c *call) (any, error) {
 }
 
 func openOrders(a *API, c *call) (any, error) {
-	orders, err := a.Exchange.Orders(c.account, c.Text("symbol"), c.lag)
+	orders, err := a.Exchange.Orders(c.trader(), c.Text("symbol"), c.lag)
 	out := []map[string]any{}
 	for _, o := range orders {
 		if o.Open() {
@@ -213,7 +213,7 @@ func allOrders(a *API, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	orders, err := a.Exchange.Orders(c.account, symbol, c.lag)
+	orders, err := a.Exchange.Orders(c.trader(), symbol, c.lag)
 	out := []map[string]any{}
 	for _, o := range orders {
 		if s.holds(o.ID, o.CreatedAt) {
@@ -236,7 +236,7 @@ func myTrades(a *API, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	trades, err := a.Exchange.Trades(c.account, symbol, c.lag)
+	trades, err := a.Exchange.Trades(c.trader(), symbol, c.lag)
 	out := []map[string]any{}
 	for _, t := range trades {
 		if s.holds(t.ID, t.At) && (orderID == 0 || orderID == t.OrderID) {

@@ -1,6 +1,8 @@
 package sign
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"sync"
@@ -34,8 +36,42 @@ type holder struct {
 
 // Ring holds the API keys. It is safe for concurrent use.
 type Ring struct {
-	mu   sync.RWMutex
-	keys map[string]holder
+	mu     sync.RWMutex
+	keys   map[string]holder
+	tokens map[string]ticket
+}
+
+// ticket is what a listen token lets into, and until when.
+type ticket struct {
+	account string
+	expires int64
+}
+
+// ErrToken is the answer to a listen token that nobody made, or that is over.
+var ErrToken = &engine.Rejection{Code: -1125, Text: "This listenToken does not exist."}
+
+// Token makes a listen token, which lets into an account's user stream until a time in milliseconds.
+func (r *Ring) Token(account string, expires int64) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.tokens == nil {
+		r.tokens = map[string]ticket{}
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d\x00%d", account, expires, len(r.tokens)))
+	token := hex.EncodeToString(sum[:])
+	r.tokens[token] = ticket{account, expires}
+	return token
+}
+
+// Admit says whose user stream a listen token lets into, and until when.
+func (r *Ring) Admit(token string, now int64) (account string, expires int64, err error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	t, known := r.tokens[token]
+	if !known || now >= t.expires {
+		return "", 0, ErrToken
+	}
+	return t.account, t.expires, nil
 }
 
 // Add gives an account an API key.

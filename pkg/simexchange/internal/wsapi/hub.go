@@ -192,6 +192,12 @@ func (h *Hub) handle(c *conn, q request, next *int) any {
 		return success(q.ID, map[string]any{"serverTime": h.Now()})
 	case "userDataStream.subscribe.signature":
 		return h.subscribe(c, q, next)
+	case "userDataStream.subscribe.listenToken":
+		account, expires, err := h.Ring.Admit(q.text("listenToken"), h.Now())
+		if err != nil {
+			return failure(q.ID, sign.ErrToken)
+		}
+		return h.join(c, q, next, account, map[string]any{"expirationTime": expires})
 	case "userDataStream.unsubscribe":
 		h.unsubscribe(c, q.text("subscriptionId"))
 		return success(q.ID, map[string]any{})
@@ -231,6 +237,11 @@ func (h *Hub) subscribe(c *conn, q request, next *int) any {
 		}
 		return failure(q.ID, rejection)
 	}
+	return h.join(c, q, next, account, map[string]any{})
+}
+
+// join adds a user stream to a connection and answers with what is told of it.
+func (h *Hub) join(c *conn, q request, next *int, account string, told map[string]any) any {
 	if rule, harmed := h.Plan.Take(fault.Occasion{Account: account, Event: "subscribe"}); harmed && rule.Kind == fault.SubscribeReject {
 		return failure(q.ID, &engine.Rejection{Code: -2015, Text: "Invalid API-key, IP, or permissions for action."})
 	}
@@ -247,7 +258,8 @@ func (h *Hub) subscribe(c *conn, q request, next *int) any {
 	s := &subscription{conn: c, id: *next, account: account}
 	*next++
 	// The answer is queued before the first event can be: whoever holds the lock publishes.
-	c.send(success(q.ID, map[string]any{"subscriptionId": s.id}))
+	told["subscriptionId"] = s.id
+	c.send(success(q.ID, told))
 	h.users[account] = append(h.users[account], s)
 	return nil
 }
