@@ -107,9 +107,6 @@ func (a *account) signed(ctx context.Context, operation string, weight int64, of
 }
 
 func (a *account) stamped(ctx context.Context, operation string, weight int64, of class, stamp time.Time) (*call, error) {
-	if a.ref.Product == venue.IsolatedMargin || a.ref.MarginSymbol != "" {
-		return nil, fmt.Errorf("%s: %w: isolated margin is not traded at %s", operation, venue.ErrNotSent, Name)
-	}
 	credentials, err := a.venue.cfg.Credentials.Credentials(ctx, a.ref.Key)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", operation, venue.ErrNotSent, err)

@@ -80,6 +80,10 @@ func placedOf(body []byte, order venue.NewOrder, r *lib.CreateOrderResponse) (ve
 		CreatedAt: at, UpdatedAt: at, ExpiryReason: expiryReasonOf(body),
 	}}
 	for _, fill := range r.Fills {
+		if fill.TradeID <= 0 {
+			out.Trades = nil // it does not tell which they are: they are asked for
+			break
+		}
 		price, quantity := n.read(fill.Price), n.read(fill.Quantity)
 		out.Trades = append(out.Trades, venue.Trade{
 			Symbol: r.Symbol, TradeID: venue.TradeID(fill.TradeID), OrderID: out.Order.OrderID, Side: order.Side, Price: price, Quantity: quantity,

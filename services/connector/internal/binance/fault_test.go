@@ -113,7 +113,7 @@ func TestPlace_never_left(t *testing.T) {
 	margin.SideEffect = venue.MarginBuy
 	_, err := b.account.Trading.Place(t.Context(), margin)
 	require.ErrorIs(t, err, venue.ErrNotSent)
-	isolated := b.venue.Account(venue.AccountRef{Key: "one", Product: venue.IsolatedMargin, MarginSymbol: "BTCUSDT"})
+	isolated := b.venue.Account(venue.AccountRef{Key: "one", Product: venue.IsolatedMargin, MarginSymbol: "ETHUSDT"})
 	_, err = isolated.Trading.Place(t.Context(), order)
 	require.ErrorIs(t, err, venue.ErrNotSent)
 	order.Stamp = time.Time{}

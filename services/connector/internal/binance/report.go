@@ -34,6 +34,8 @@ type executionReport struct {
 // translator turns events into reports, whose cursors grow: by the event's time in milliseconds and a count within, so that they go on
 // after a restart.
 type translator struct {
+	// wallet is where the account's money is.
+	wallet string
 	after  venue.Cursor
 	report func(kind string)
 }
@@ -79,10 +81,10 @@ func (t *translator) event(event []byte) (r venue.Report, known bool, err error)
 	case lib.UserDataEventTypeExecutionReport:
 		r.Execution, known, err = t.execution(event)
 	case lib.UserDataEventTypeOutboundAccountPosition:
-		r.Position, err = position(event)
+		r.Position, err = t.position(event)
 		known = err == nil
 	case lib.UserDataEventTypeBalanceUpdate, eventLock:
-		r.Movement, err = movement(head.Event, event)
+		r.Movement, err = t.movement(head.Event, event)
 		known = err == nil
 	default:
 		t.report(string(head.Event))
@@ -150,7 +152,7 @@ func executionType(u executionReport) (venue.ExecutionType, bool) {
 	return kind, known && venue.OrderStatus(u.Status).IsKnown()
 }
 
-func position(event []byte) (*venue.AccountPosition, error) {
+func (t *translator) position(event []byte) (*venue.AccountPosition, error) {
 	var update lib.WsAccountUpdateList
 	if err := json.Unmarshal(event, &update); err != nil {
 		return nil, errUnreadable
@@ -158,14 +160,14 @@ func position(event []byte) (*venue.AccountPosition, error) {
 	var n numbers
 	out := &venue.AccountPosition{}
 	for _, row := range update.WsAccountUpdates {
-		out.Balances = append(out.Balances, venue.Balance{Wallet: venue.SpotWallet, Asset: row.Asset, Free: n.read(row.Free), Locked: n.read(row.Locked)})
+		out.Balances = append(out.Balances, venue.Balance{Wallet: t.wallet, Asset: row.Asset, Free: n.read(row.Free), Locked: n.read(row.Locked)})
 	}
 	return out, n.err
 }
 
 // movement reads a balanceUpdate or an externalLockUpdate, which have the same fields. The venue gives them no name: asset, time and
 // amount name them.
-func movement(name lib.UserDataEventType, event []byte) (*venue.Movement, error) {
+func (t *translator) movement(name lib.UserDataEventType, event []byte) (*venue.Movement, error) {
 	var update lib.WsBalanceUpdate
 	if err := json.Unmarshal(event, &update); err != nil {
 		return nil, errUnreadable
@@ -183,7 +185,7 @@ func movement(name lib.UserDataEventType, event []byte) (*venue.Movement, error)
 		kind = venue.Withdrawal
 	}
 	return &venue.Movement{
-		Wallet: venue.SpotWallet, Asset: update.Asset, Delta: delta, Kind: kind,
+		Wallet: t.wallet, Asset: update.Asset, Delta: delta, Kind: kind,
 		Reference: fmt.Sprintf("%s/%s/%d/%s", name, update.Asset, update.TransactionTime, update.Change),
 	}, nil
 }

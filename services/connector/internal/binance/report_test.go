@@ -39,7 +39,7 @@ func wrapped(event []byte) []byte { return fmt.Appendf(nil, `{"subscriptionId":0
 // TestRecorded_payloads reads what Binance itself gives as examples.
 func TestRecorded_payloads(t *testing.T) {
 	t.Parallel()
-	translator := &translator{report: func(kind string) { t.Errorf("%s is not known", kind) }}
+	translator := &translator{wallet: venue.SpotWallet, report: func(kind string) { t.Errorf("%s is not known", kind) }}
 	reports, ended := translator.translate([][]byte{
 		wrapped(recorded(t, "executionReport")), wrapped(recorded(t, "outboundAccountPosition")), wrapped(recorded(t, "balanceUpdate")),
 		wrapped(recorded(t, "externalLockUpdate")), wrapped(recorded(t, "eventStreamTerminated")), wrapped(recorded(t, "executionReport")),
@@ -115,7 +115,7 @@ func TestExecution_kinds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			reports, ended := (&translator{report: func(string) {}}).translate([][]byte{altered(t, c.fields)})
+			reports, ended := (&translator{wallet: venue.SpotWallet, report: func(string) {}}).translate([][]byte{altered(t, c.fields)})
 			require.NoError(t, ended)
 			require.Len(t, reports, 1)
 			c.want(t, reports[0].Execution)
@@ -127,7 +127,7 @@ func TestExecution_kinds(t *testing.T) {
 func TestTranslate_what_cannot_be_told(t *testing.T) {
 	t.Parallel()
 	var skipped []string
-	translator := &translator{after: 1 << 60, report: func(kind string) { skipped = append(skipped, kind) }}
+	translator := &translator{wallet: venue.SpotWallet, after: 1 << 60, report: func(kind string) { skipped = append(skipped, kind) }}
 	reports, ended := translator.translate([][]byte{
 		wrapped([]byte(`{"e":"listStatus","E":1}`)), altered(t, map[string]any{"x": "REPLACED"}), altered(t, map[string]any{"X": "NOVEL"}), altered(t, nil),
 	})

@@ -31,12 +31,40 @@ type frame struct {
 
 // Follow hands over what happens to the account. Binance does not replay: each line begins with a gap.
 func (a *account) Follow(ctx context.Context, after venue.Cursor, handle func(context.Context, []venue.Report) error) error {
-	line, subscription, err := a.subscribe(ctx)
+	return a.follow(ctx, after, handle, a.subscribeRequest, noLendings{})
+}
+
+// Follow hands over what happens to an isolated margin account, and the loans that its stream does not tell of.
+func (p *pair) Follow(ctx context.Context, after venue.Cursor, handle func(context.Context, []venue.Report) error) error {
+	return p.follow(ctx, after, handle, p.listenRequest, p.lendingsAfter(after))
+}
+
+// asked is what is asked for beside a stream.
+type asked interface {
+	told(reports []venue.Report)
+	news(ctx context.Context, t *translator) []venue.Report
+	receive(ctx context.Context, line *socket) ([][]byte, error)
+}
+
+// noLendings is for accounts that owe nothing.
+type noLendings struct{}
+
+func (noLendings) told([]venue.Report)                              {}
+func (noLendings) news(context.Context, *translator) []venue.Report { return nil }
+
+func (noLendings) receive(ctx context.Context, line *socket) ([][]byte, error) {
+	return line.receive(ctx)
+}
+
+func (a *account) follow(
+	ctx context.Context, after venue.Cursor, handle func(context.Context, []venue.Report) error, request joining, beside asked,
+) error {
+	line, subscription, err := a.subscribe(ctx, request)
 	if err != nil {
 		return a.interrupted(ctx, err)
 	}
 	defer line.close()
-	follower := &translator{after: after, report: a.skipped(ctx)}
+	follower := &translator{wallet: a.ref.Wallet(), after: after, report: a.skipped(ctx)}
 	connected := venue.Report{Cursor: after, Time: a.venue.clock.Now(), Connected: &venue.Connected{Gap: true, ConnectionID: subscription.id}}
 	if err := handle(ctx, []venue.Report{connected}); err != nil {
 		return err
@@ -44,6 +72,8 @@ func (a *account) Follow(ctx context.Context, after venue.Cursor, handle func(co
 	messages := subscription.rest
 	for {
 		reports, ended := follower.translate(messages)
+		beside.told(reports)
+		reports = append(reports, beside.news(ctx, follower)...)
 		if len(reports) > 0 {
 			if err := handle(ctx, reports); err != nil {
 				return err
@@ -52,7 +82,7 @@ func (a *account) Follow(ctx context.Context, after venue.Cursor, handle func(co
 		if ended != nil {
 			return a.interrupted(ctx, ended)
 		}
-		if messages, err = line.receive(ctx); err != nil {
+		if messages, err = beside.receive(ctx, line); err != nil {
 			return a.interrupted(ctx, err)
 		}
 	}
@@ -82,16 +112,16 @@ type subscription struct {
 
 // subscribe opens a line and waits until the venue has confirmed that events come over it: only what is asked for from then on misses
 // nothing.
-func (a *account) subscribe(ctx context.Context) (*socket, subscription, error) {
-	c, err := a.signed(ctx, opSubscribe, 0, asking)
-	if err != nil {
+func (a *account) subscribe(ctx context.Context, request joining) (*socket, subscription, error) {
+	// That there is no key is known before anything is opened.
+	if _, err := a.signed(ctx, opSubscribe, 0, asking); err != nil {
 		return nil, subscription{}, err
 	}
 	line, err := a.venue.dial(ctx, streamUser, a.venue.cfg.WSAPIURL)
 	if err != nil {
 		return nil, subscription{}, err
 	}
-	made, err := a.confirm(ctx, line, c)
+	made, err := a.confirm(ctx, line, request)
 	if err != nil {
 		line.close()
 		return nil, subscription{}, err
@@ -100,17 +130,13 @@ func (a *account) subscribe(ctx context.Context) (*socket, subscription, error) 
 }
 
 // confirm asks for the account's events over a line and waits for the answer.
-func (a *account) confirm(ctx context.Context, line *socket, c *call) (made subscription, err error) {
+func (a *account) confirm(ctx context.Context, line *socket, request joining) (made subscription, err error) {
 	made.id = uuid.NewString()
-	// Dialing took its time: the stamp is to be of now.
-	if c.stamp, err = a.venue.time.now(ctx); err != nil {
-		return made, err
-	}
-	request, err := subscribeRequest(made.id, c)
+	message, err := request(ctx, made.id)
 	if err != nil {
 		return made, err
 	}
-	if err := line.send(request); err != nil {
+	if err := line.send(message); err != nil {
 		return made, err
 	}
 	waiting, cancel := context.WithTimeout(ctx, a.venue.cfg.RequestTimeout)
@@ -155,8 +181,15 @@ func (a *account) answer(id string, message []byte) (confirmed bool, err error) 
 	return false, fmt.Errorf("%w: %w", errRefused, venue.Classify(venue.Answer{Operation: opSubscribe, HTTPStatus: f.Status, Code: code, Message: text}))
 }
 
-// subscribeRequest signs a subscription, by the method that any type of key may use.
-func subscribeRequest(id string, c *call) ([]byte, error) {
+// joining makes the request that joins an account's user stream.
+type joining func(ctx context.Context, id string) ([]byte, error)
+
+// subscribeRequest signs a subscription, by the method that any type of key may use, with the stamp of now.
+func (a *account) subscribeRequest(ctx context.Context, id string) ([]byte, error) {
+	c, err := a.signed(ctx, opSubscribe, 0, asking)
+	if err != nil {
+		return nil, err
+	}
 	stamp := c.stamp.UnixMilli()
 	signature, err := sign(c.credentials, fmt.Sprintf("apiKey=%s&timestamp=%d", c.credentials.APIKey, stamp))
 	if err != nil {

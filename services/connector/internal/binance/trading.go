@@ -30,7 +30,16 @@ func (a *account) Place(ctx context.Context, order venue.NewOrder) (venue.Placed
 	if order.SideEffect != "" && order.SideEffect != venue.NoSideEffect {
 		return venue.Placed{}, fmt.Errorf("%s: %w: %s is for margin accounts", venue.OpPlace, venue.ErrNotSent, order.SideEffect)
 	}
-	c, err := a.stamped(ctx, venue.OpPlace, weightOrder, trading, order.Stamp)
+	return a.send(ctx, order, weightOrder, func(ctx context.Context, client *lib.Client) (*lib.CreateOrderResponse, error) {
+		return request(client, order).Do(ctx, a.venue.window())
+	})
+}
+
+// send makes the one request that places an order.
+func (a *account) send(
+	ctx context.Context, order venue.NewOrder, weight int64, place func(context.Context, *lib.Client) (*lib.CreateOrderResponse, error),
+) (venue.Placed, error) {
+	c, err := a.stamped(ctx, venue.OpPlace, weight, trading, order.Stamp)
 	if err != nil {
 		return venue.Placed{}, err
 	}
@@ -38,8 +47,8 @@ func (a *account) Place(ctx context.Context, order venue.NewOrder) (venue.Placed
 		return venue.Placed{}, fmt.Errorf("%s: %w: it has no stamp or no id", venue.OpPlace, venue.ErrNotSent)
 	}
 	var response *lib.CreateOrderResponse
-	err = a.venue.do(ctx, c, func(ctx context.Context, client *lib.Client) error {
-		response, err = request(client, order).Do(ctx, a.venue.window())
+	err = a.venue.do(ctx, c, func(ctx context.Context, client *lib.Client) (err error) {
+		response, err = place(ctx, client)
 		return err
 	})
 	if err != nil {
@@ -66,17 +75,26 @@ func request(client *lib.Client, order venue.NewOrder) *lib.CreateOrderService {
 
 // Cancel ends an open order.
 func (a *account) Cancel(ctx context.Context, cancel venue.CancelOrder) (venue.Order, error) {
-	c, err := a.signed(ctx, venue.OpCancel, weightOrder, trading)
-	if err != nil {
-		return venue.Order{}, err
-	}
-	var response *lib.CancelOrderResponse
-	err = a.venue.do(ctx, c, func(ctx context.Context, client *lib.Client) error {
+	return a.end(ctx, cancel, weightOrder, func(ctx context.Context, client *lib.Client) (*lib.CancelOrderResponse, error) {
 		service := client.NewCancelOrderService().Symbol(cancel.Symbol).OrigClientOrderID(string(cancel.ClientOrderID))
 		if cancel.CancelID != "" {
 			service = service.NewClientOrderID(string(cancel.CancelID))
 		}
-		response, err = service.Do(ctx, a.venue.window())
+		return service.Do(ctx, a.venue.window())
+	})
+}
+
+// end makes the request that cancels an order.
+func (a *account) end(
+	ctx context.Context, cancel venue.CancelOrder, weight int64, do func(context.Context, *lib.Client) (*lib.CancelOrderResponse, error),
+) (venue.Order, error) {
+	c, err := a.signed(ctx, venue.OpCancel, weight, trading)
+	if err != nil {
+		return venue.Order{}, err
+	}
+	var response *lib.CancelOrderResponse
+	err = a.venue.do(ctx, c, func(ctx context.Context, client *lib.Client) (err error) {
+		response, err = do(ctx, client)
 		return err
 	})
 	if err != nil {
@@ -91,9 +109,18 @@ func (a *account) Cancel(ctx context.Context, cancel venue.CancelOrder) (venue.O
 
 // QueryOrder gives the newest order that had a client order id.
 func (a *account) QueryOrder(ctx context.Context, symbol string, id venue.ClientOrderID) (venue.Order, error) {
+	return a.one(ctx, symbol, weightQuery, func(ctx context.Context, client *lib.Client) (*lib.Order, error) {
+		return client.NewGetOrderService().Symbol(symbol).OrigClientOrderID(string(id)).Do(ctx, a.venue.window())
+	})
+}
+
+// one asks for one order.
+func (a *account) one(
+	ctx context.Context, symbol string, weight int64, get func(context.Context, *lib.Client) (*lib.Order, error),
+) (venue.Order, error) {
 	var row *lib.Order
-	c, err := a.ask(ctx, venue.OpQuery, weightQuery, asking, func(ctx context.Context, client *lib.Client) (err error) {
-		row, err = client.NewGetOrderService().Symbol(symbol).OrigClientOrderID(string(id)).Do(ctx, a.venue.window())
+	c, err := a.ask(ctx, venue.OpQuery, weight, asking, func(ctx context.Context, client *lib.Client) (err error) {
+		row, err = get(ctx, client)
 		return err
 	})
 	if err != nil {
@@ -163,12 +190,12 @@ func (a *account) orders(
 func (a *account) OrderTrades(ctx context.Context, symbol string, id venue.OrderID) ([]venue.Trade, error) {
 	var all []venue.Trade
 	for {
-		page, err := a.trades(ctx, venue.OpTrades, weightOfOrder, asking, func(client *lib.Client) *lib.ListTradesService {
+		page, err := a.trades(ctx, venue.OpTrades, weightOfOrder, asking, func(ctx context.Context, client *lib.Client) ([]*lib.TradeV3, error) {
 			service := client.NewListTradesService().Symbol(symbol).OrderId(int64(id)).Limit(venue.PageMax)
 			if len(all) > 0 {
 				service = service.FromID(int64(all[len(all)-1].TradeID) + 1)
 			}
-			return service
+			return service.Do(ctx, a.venue.window())
 		})
 		if err != nil {
 			return nil, err
@@ -185,17 +212,17 @@ func (a *account) Trades(ctx context.Context, symbol string, from venue.TradeID,
 	if err := pageLimit(venue.OpListTrades, limit); err != nil {
 		return nil, err
 	}
-	return a.trades(ctx, venue.OpListTrades, weightList, listing, func(client *lib.Client) *lib.ListTradesService {
-		return client.NewListTradesService().Symbol(symbol).FromID(max(int64(from), 0)).Limit(limit)
+	return a.trades(ctx, venue.OpListTrades, weightList, listing, func(ctx context.Context, client *lib.Client) ([]*lib.TradeV3, error) {
+		return client.NewListTradesService().Symbol(symbol).FromID(max(int64(from), 0)).Limit(limit).Do(ctx, a.venue.window())
 	})
 }
 
 func (a *account) trades(
-	ctx context.Context, operation string, weight int64, of class, list func(*lib.Client) *lib.ListTradesService,
+	ctx context.Context, operation string, weight int64, of class, list func(context.Context, *lib.Client) ([]*lib.TradeV3, error),
 ) ([]venue.Trade, error) {
 	var rows []*lib.TradeV3
 	c, err := a.ask(ctx, operation, weight, of, func(ctx context.Context, client *lib.Client) (err error) {
-		rows, err = list(client).Do(ctx, a.venue.window())
+		rows, err = list(ctx, client)
 		return err
 	})
 	if err != nil {

@@ -150,13 +150,17 @@ func (v *Venue) Market() venue.MarketData { return v }
 // Account opens the lines of one account.
 func (v *Venue) Account(ref venue.AccountRef) venue.Account {
 	a := &account{venue: v, ref: ref}
+	if ref.MarginSymbol != "" {
+		p := &pair{a}
+		return venue.Account{Trading: p, Wallets: p, Reports: p}
+	}
 	return venue.Account{Trading: a, Wallets: a, Reports: a}
 }
 
 // Timing says how long a request may take to be done or be dead.
 func (v *Venue) Timing() venue.Timing { return v.cfg.Timing }
 
-// account is one account's lines.
+// account is one account's lines; an isolated margin account's are pair.
 type account struct {
 	venue *Venue
 	ref   venue.AccountRef

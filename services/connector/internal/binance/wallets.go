@@ -134,7 +134,7 @@ func (a *account) Balances(ctx context.Context) (venue.BalanceSheet, error) {
 	return sheet, nil
 }
 
-// Margin judges an isolated margin account, of which there is none here.
+// Margin judges an isolated margin account, which this is none.
 func (a *account) Margin(context.Context) (venue.MarginState, error) {
 	return venue.MarginState{}, venue.ErrNoMargin
 }

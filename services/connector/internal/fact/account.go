@@ -66,11 +66,14 @@ func Moved(account uuid.UUID, m venue.Movement, at time.Time) Fact {
 	}}
 }
 
-// Lent says that a loan was taken or given back. Order is the order whose side effect it was; Nil: none.
+// Lent says that a loan was taken or given back. Order is the order whose side effect it was; Nil: none, or not known.
 func Lent(account uuid.UUID, l venue.Loan, order uuid.UUID, at time.Time, origin Origin) Fact {
 	orderID, via := "", eventv1.BorrowVia_BORROW_VIA_EXPLICIT
 	if order != uuid.Nil {
-		orderID, via = order.String(), eventv1.BorrowVia_BORROW_VIA_ORDER_SIDE_EFFECT
+		orderID = order.String()
+	}
+	if order != uuid.Nil || l.SideEffect {
+		via = eventv1.BorrowVia_BORROW_VIA_ORDER_SIDE_EFFECT
 	}
 	f := Fact{Stream: accountStream(account), OccurredAt: at, Origin: origin}
 	tranID := strconv.FormatInt(l.TranID, 10)

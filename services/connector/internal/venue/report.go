@@ -110,6 +110,8 @@ type Loan struct {
 	Interest  decimal.Decimal `json:"interest"`
 	// TranID is the venue's id of it.
 	TranID int64 `json:"tran_id"`
-	// ClientOrderID is the order whose side effect it was; empty if none.
+	// SideEffect says that an order made it, be that one known or not.
+	SideEffect bool `json:"side_effect,omitempty"`
+	// ClientOrderID is the order whose side effect it was; empty if none, or where the venue does not say.
 	ClientOrderID ClientOrderID `json:"client_order_id,omitempty"`
 }
