@@ -31,6 +31,8 @@ var (
 	hourlyInterest = decimal.New(1, -6)
 	// levelOut is what the margin level must be after money was taken out.
 	levelOut = decimal.NewFromInt(2)
+	// levelEnd is the margin level at which an account would be sold up.
+	levelEnd = decimal.New(11, -1)
 	// NoDebtLevel is the margin level of an account that owes nothing.
 	NoDebtLevel = decimal.NewFromInt(999)
 )
@@ -73,8 +75,8 @@ type MarginSheet struct {
 	Symbol, Base, Quote string
 	Balances            map[string]Balance
 	Loans               map[string]Loan
-	// Level is assets / debts.
-	Level, Price, Assets, Debts decimal.Decimal
+	// Level is assets / debts, Liquidation the price at which it would be such that the account is sold up; zero if there is none.
+	Level, Price, Assets, Debts, Liquidation decimal.Decimal
 }
 
 // EnableMargin founds an account's isolated margin account of a pair. One that is there already is left as it is.
@@ -280,6 +282,12 @@ func (x *Exchange) Margin(owner, symbol string, at int64) (MarginSheet, error) {
 	}
 	out.Assets, out.Debts = b.worth(a)
 	out.Level = level(out.Assets, out.Debts)
+	held, owed := out.Balances, out.Loans
+	base := held[b.Base].Free.Add(held[b.Base].Locked).Sub(levelEnd.Mul(owed[b.Base].Borrowed.Add(owed[b.Base].Interest)))
+	quote := levelEnd.Mul(owed[b.Quote].Borrowed.Add(owed[b.Quote].Interest)).Sub(held[b.Quote].Free.Add(held[b.Quote].Locked))
+	if !base.IsZero() {
+		out.Liquidation = decimal.Max(quote.DivRound(base, feePlaces), decimal.Zero)
+	}
 	return out, nil
 }
 

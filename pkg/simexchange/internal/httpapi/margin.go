@@ -171,7 +171,7 @@ func marginRow(m engine.MarginSheet) map[string]any {
 	return map[string]any{
 		"symbol": m.Symbol, "baseAsset": asset(m.Base), "quoteAsset": asset(m.Quote), "isolatedCreated": true, "enabled": true,
 		"marginLevel": Num(m.Level), "marginLevelStatus": cmp.Or(word, "FORCE_LIQUIDATION"), "marginRatio": "10.00000000", "indexPrice": Num(m.Price),
-		"liquidatePrice": "0.00000000", "liquidateRate": "0.00000000", "tradeEnabled": true,
+		"liquidatePrice": Num(m.Liquidation), "liquidateRate": "0.00000000", "tradeEnabled": true,
 	}
 }
 

@@ -247,10 +247,12 @@ func (p *pair) Margin(ctx context.Context) (venue.MarginState, error) {
 	price, base, quote := n.read(held.IndexPrice), held.BaseAsset, held.QuoteAsset
 	sum := func(ofBase, ofQuote string) decimal.Decimal { return n.read(ofBase).Mul(price).Add(n.read(ofQuote)) }
 	out := venue.MarginState{
-		Symbol: p.ref.MarginSymbol, Level: n.read(held.MarginLevel), IndexPrice: price, Time: now,
-		Assets: sum(base.Free, quote.Free).Add(sum(base.Locked, quote.Locked)),
-		Debts:  sum(base.Borrowed, quote.Borrowed).Add(sum(base.Interest, quote.Interest)),
+		Symbol: p.ref.MarginSymbol, Level: n.read(held.MarginLevel), Status: venue.MarginStatus(held.MarginLevelStatus), Ratio: n.read(held.MarginRatio),
+		IndexPrice: price, LiquidatePrice: n.read(held.LiquidatePrice), Time: now,
+		Assets:   sum(base.Free, quote.Free).Add(sum(base.Locked, quote.Locked)),
+		Borrowed: sum(base.Borrowed, quote.Borrowed), Interest: sum(base.Interest, quote.Interest),
 	}
+	out.Debts = out.Borrowed.Add(out.Interest)
 	out.Equity = out.Assets.Sub(out.Debts)
 	if n.err != nil || !out.Level.IsPositive() {
 		return venue.MarginState{}, unreadable(c)

@@ -58,6 +58,10 @@ func TestMargin_short(t *testing.T) {
 	require.Equal(t, "6000.006", state.Debts.String())
 	require.Equal(t, "2.665664", state.Level.String())
 	require.Equal(t, "9993.994", state.Equity.String())
+	require.Equal(t, venue.MarginExcessive, state.Status)
+	require.Equal(t, "10", state.Ratio.String())
+	require.Equal(t, "6000 and 0.006", state.Borrowed.String()+" and "+state.Interest.String())
+	require.Equal(t, "145399.85460015", state.LiquidatePrice.String(), "15994 / (1.1 x 0.1000001)")
 
 	cover := b.market("cover", "0.1002")
 	cover.SideEffect = venue.AutoRepay

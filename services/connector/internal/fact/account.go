@@ -42,6 +42,26 @@ func Sampled(s Sample, b venue.Balance) Fact {
 	return Fact{Stream: accountStream(s.Account), Payload: payload, OccurredAt: s.At, Origin: s.Origin}
 }
 
+// Judged says how the venue judges a margin account. A status that is not known here is told as the worst: somebody must look.
+func Judged(s Sample, m venue.MarginState) Fact {
+	status, known := marginStatuses[m.Status]
+	if !known {
+		status = eventv1.MarginStatus_MARGIN_STATUS_FORCE_LIQUIDATION
+	}
+	return Fact{Stream: accountStream(s.Account), OccurredAt: m.Time, Origin: s.Origin, Payload: &eventv1.MarginLevelSampled{
+		SampleId:  uuid.NewSHA1(sampleNamespace, fmt.Appendf(nil, "%s/%s/margin/%s", s.Account, s.Run, m.Symbol)).String(),
+		AccountId: s.Account.String(), Symbol: m.Symbol, MarginLevel: money.Format(m.Level), MarginRatio: money.Format(m.Ratio), Status: status,
+		IndexPrice: money.Format(m.IndexPrice), LiquidatePrice: money.Format(m.LiquidatePrice),
+		Borrowed: money.Format(m.Borrowed), Interest: money.Format(m.Interest), SampledAt: timestamppb.New(m.Time),
+	}}
+}
+
+var marginStatuses = map[venue.MarginStatus]eventv1.MarginStatus{
+	venue.MarginExcessive: eventv1.MarginStatus_MARGIN_STATUS_EXCESSIVE, venue.MarginNormal: eventv1.MarginStatus_MARGIN_STATUS_NORMAL,
+	venue.MarginCall: eventv1.MarginStatus_MARGIN_STATUS_MARGIN_CALL, venue.MarginPreLiquidation: eventv1.MarginStatus_MARGIN_STATUS_PRE_LIQUIDATION,
+	venue.MarginForceLiquidation: eventv1.MarginStatus_MARGIN_STATUS_FORCE_LIQUIDATION,
+}
+
 func amountOrNone(amount decimal.Decimal) string {
 	if amount.IsZero() {
 		return ""

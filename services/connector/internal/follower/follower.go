@@ -231,7 +231,7 @@ type Sampled struct {
 	Position int64
 }
 
-// SampleBalances asks for an account's balances and records them, each sampling anew. A venue lists what is held: what our book still
+// SampleBalances asks for an account's balances, and for how the venue judges its margin, and records them, each sampling anew. A venue lists what is held: what our book still
 // holds and the venue lists no more is gone.
 func SampleBalances(ctx context.Context, books *ledger.Ledger, account uuid.UUID, lines line.Lines) (Sampled, error) {
 	// The book is read first: what comes into it later may be newer than the venue's answer.
@@ -250,8 +250,16 @@ func SampleBalances(ctx context.Context, books *ledger.Ledger, account uuid.UUID
 	for _, b := range append(sheet.Balances, gone(booked, sheet.Balances, lines.Ref.Wallet())...) {
 		facts = append(facts, fact.Sampled(sample, b))
 	}
+	assets := len(facts)
+	if lines.Ref.MarginSymbol != "" {
+		state, err := lines.Wallets.Margin(ctx)
+		if err != nil {
+			return Sampled{}, line.Fault("ask for the margin level", err)
+		}
+		facts = append(facts, fact.Judged(sample, state))
+	}
 	position, err := books.Record(ctx, facts...)
-	return Sampled{Assets: len(facts), Position: position}, err
+	return Sampled{Assets: assets, Position: position}, err
 }
 
 // gone is what a wallet has in our book and not at the venue.

@@ -308,6 +308,33 @@ func TestSampleBalances_WhatIsGone(t *testing.T) {
 	require.Equal(t, map[string]string{"spot/USDT": "20000", "spot/BTC": "0", "spot/ETH": "0", "isolated:BTCUSDT/BTC": "3"}, held)
 }
 
+// A margin account's level is sampled with its balances.
+func TestSampleBalances_Margin(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	lines := b.lines(projectiontest.Margin)
+	_, err := b.paper.Deposit(b.ctx, lines.Ref, "margin", "isolated:BTCUSDT", "USDT", num("20000"))
+	require.NoError(t, err)
+	_, err = lines.Trading.Place(b.ctx, venue.NewOrder{
+		Symbol: "BTCUSDT", Side: venue.Sell, Type: venue.Market, Quantity: num("0.2"), SideEffect: venue.MarginBuy, ClientOrderID: "short", Stamp: clock.System().Now(),
+	})
+	require.NoError(t, err)
+	sampled, err := SampleBalances(b.ctx, b.books.Ledger(), projectiontest.Margin, lines)
+	require.NoError(t, err)
+	require.Equal(t, 2, sampled.Assets)
+	told := b.books.Events("MARGIN_LEVEL_SAMPLED")
+	require.Len(t, told, 1)
+	level := told[0].GetPayload().GetMarginLevelSampled()
+	require.Equal(t, "BTCUSDT", level.GetSymbol())
+	require.Equal(t, eventv1.MarginStatus_MARGIN_STATUS_EXCESSIVE, level.GetStatus())
+	require.Equal(t, "95000", level.GetIndexPrice())
+	require.Equal(t, "19000", level.GetBorrowed())
+	require.NotEqual(t, "0", level.GetLiquidatePrice())
+	_, err = SampleBalances(b.ctx, b.books.Ledger(), projectiontest.Spot, b.lines(projectiontest.Spot))
+	require.NoError(t, err)
+	require.Len(t, b.books.Events("MARGIN_LEVEL_SAMPLED"), 1, "a spot account has none")
+}
+
 func TestManager_Ensure(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -160,13 +160,33 @@ type MarginState struct {
 	Symbol string `json:"symbol"`
 	// Level is assets / debts in quote; NoDebtLevel when nothing is owed.
 	Level decimal.Decimal `json:"level"`
-	// Assets, Debts and Equity are valued in quote at IndexPrice.
+	// Status is what the venue calls that level.
+	Status MarginStatus `json:"status"`
+	// Ratio is how many times its own money the account may hold.
+	Ratio decimal.Decimal `json:"ratio"`
+	// Assets, Debts and Equity are valued in quote at IndexPrice. Debts are Borrowed and Interest.
 	Assets     decimal.Decimal `json:"assets"`
 	Debts      decimal.Decimal `json:"debts"`
+	Borrowed   decimal.Decimal `json:"borrowed"`
+	Interest   decimal.Decimal `json:"interest"`
 	Equity     decimal.Decimal `json:"equity"`
 	IndexPrice decimal.Decimal `json:"index_price"`
-	Time       time.Time       `json:"time"`
+	// LiquidatePrice is where the venue would sell the account up; zero where no price would make it.
+	LiquidatePrice decimal.Decimal `json:"liquidate_price"`
+	Time           time.Time       `json:"time"`
 }
+
+// MarginStatus is a margin level in words.
+type MarginStatus string
+
+// The statuses, the safest first.
+const (
+	MarginExcessive        MarginStatus = "EXCESSIVE"
+	MarginNormal           MarginStatus = "NORMAL"
+	MarginCall             MarginStatus = "MARGIN_CALL"
+	MarginPreLiquidation   MarginStatus = "PRE_LIQUIDATION"
+	MarginForceLiquidation MarginStatus = "FORCE_LIQUIDATION"
+)
 
 // NoDebtLevel is the margin level that Binance shows for an account that owes nothing.
 var NoDebtLevel = decimal.New(999, 0)

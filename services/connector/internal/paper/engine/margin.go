@@ -76,15 +76,52 @@ func (s *state) margin(account *accountState) venue.MarginState {
 	quote := account.balance(account.Config.wallet(), y.Instrument.QuoteAsset)
 	price := y.Last.Price
 	m := venue.MarginState{
-		Symbol: account.Config.MarginSymbol, IndexPrice: price, Level: venue.NoDebtLevel, Time: s.Time,
-		Assets: base.Free.Add(base.Locked).Mul(price).Add(quote.Free).Add(quote.Locked),
-		Debts:  base.Borrowed.Add(base.Interest).Mul(price).Add(quote.Borrowed).Add(quote.Interest),
+		Symbol: account.Config.MarginSymbol, IndexPrice: price, Level: venue.NoDebtLevel, Ratio: account.Config.MaxLeverage, Time: s.Time,
+		Assets:   base.Free.Add(base.Locked).Mul(price).Add(quote.Free).Add(quote.Locked),
+		Borrowed: base.Borrowed.Mul(price).Add(quote.Borrowed), Interest: base.Interest.Mul(price).Add(quote.Interest),
 	}
+	m.Debts = m.Borrowed.Add(m.Interest)
 	m.Equity = m.Assets.Sub(m.Debts)
 	if m.Debts.IsPositive() {
 		m.Level, _ = m.Assets.QuoRem(m.Debts, feePlaces)
 	}
+	m.Status, m.LiquidatePrice = statusOf(m.Level), liquidatePrice(base, quote)
 	return m
+}
+
+// Margin levels above which Binance speaks of an excessive and a normal one, of a call and of a liquidation that is near; below the last it
+// sells the account up.
+var (
+	levelExcessive = decimal.NewFromInt(2)
+	levelNormal    = decimal.New(13, -1)
+	levelCall      = decimal.New(118, -2)
+	levelLiquidate = decimal.New(11, -1)
+)
+
+func statusOf(level decimal.Decimal) venue.MarginStatus {
+	switch {
+	case level.GreaterThan(levelExcessive):
+		return venue.MarginExcessive
+	case level.GreaterThan(levelNormal):
+		return venue.MarginNormal
+	case level.GreaterThan(levelCall):
+		return venue.MarginCall
+	case level.GreaterThan(levelLiquidate):
+		return venue.MarginPreLiquidation
+	default:
+		return venue.MarginForceLiquidation
+	}
+}
+
+// liquidatePrice is where the margin level is that at which an account is sold up: assets = level x debts, solved for the price. Zero where
+// no price makes it.
+func liquidatePrice(base, quote venue.Balance) decimal.Decimal {
+	held := base.Free.Add(base.Locked).Sub(levelLiquidate.Mul(base.Borrowed.Add(base.Interest)))
+	owed := levelLiquidate.Mul(quote.Borrowed.Add(quote.Interest)).Sub(quote.Free.Add(quote.Locked))
+	if held.IsZero() {
+		return decimal.Zero
+	}
+	return decimal.Max(owed.DivRound(held, feePlaces), decimal.Zero)
 }
 
 // mayBorrow says whether the account's leverage admits a loan, at the last price.
