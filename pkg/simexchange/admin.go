@@ -139,6 +139,17 @@ func (s *Server) adminOrders(mux *http.ServeMux) {
 	) (any, error) {
 		return done, s.Deposit(in.Account, in.Asset, in.Amount)
 	})
+	on(mux, "POST /sim/margin", func(_ *http.Request, in struct{ Account, Symbol string }) (any, error) {
+		return done, s.EnableMargin(in.Account, in.Symbol)
+	})
+	on(mux, "POST /sim/transfers", func(_ *http.Request, in struct {
+		Account, Symbol, Asset string
+		Amount                 decimal.Decimal
+		Out                    bool
+	},
+	) (any, error) {
+		return done, s.Transfer(in.Account, in.Symbol, in.Asset, in.Amount, in.Out)
+	})
 	on(mux, "POST /sim/orders/external", func(_ *http.Request, in order) (any, error) {
 		return s.Place(in.Account, OrderRequest{
 			Symbol: in.Symbol, Side: in.Side, Type: in.Type, TimeInForce: in.TimeInForce, ClientOrderID: in.ClientOrderID,

@@ -34,10 +34,20 @@ func TestTheDemoProvesItselfOverBinancesProtocol(t *testing.T) {
 // bookOf waits until an account's book is the exchange's: orders, trades and balances.
 func (u *user) bookOf(x *exchange, account string) {
 	u.t.Helper()
+	u.bookAs(x, account, x.key.Account)
+}
+
+// bookAs is bookOf an account that the exchange knows under another name than its key's.
+func (u *user) bookAs(x *exchange, account, name string) {
+	u.t.Helper()
 	eventually(u.t, "the book is the exchange's", settleMax, func() string {
 		book, err := simulated.ReadBook(u.ctx(), u.state(), account)
+		var at simulated.State
 		if err == nil {
-			err = book.Equal(x.state())
+			at, err = x.at.State(u.t.Context(), name)
+		}
+		if err == nil {
+			err = book.Equal(at)
 		}
 		if err != nil {
 			return err.Error()
@@ -109,11 +119,14 @@ func TestAnOrderLivesOverBinancesProtocolThroughRestarts(t *testing.T) {
 }
 
 // overExchange registers an account whose key is the exchange's, and hands the key over.
-func (u *user) overExchange(x *exchange, keys string) string {
+func (u *user) overExchange(x *exchange, keys string, changes ...func(*commandv1.RegisterAccountRequest)) string {
 	u.t.Helper()
 	request := &commandv1.RegisterAccountRequest{
 		AccountId: uuid.NewString(), Environment: eventv1.Environment_ENVIRONMENT_SIM, Exchange: "binance", Product: eventv1.Product_PRODUCT_SPOT, Label: "over the exchange",
 		QuoteAsset: "USDT", ApiKeyFingerprint: x.key.Fingerprint(), Permissions: []string{"read", "trade"}, RiskLimits: limits(),
+	}
+	for _, change := range changes {
+		change(request)
 	}
 	registered, err := u.setup().RegisterAccount(u.ctx(), request)
 	require.NoError(u.t, err)

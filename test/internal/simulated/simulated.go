@@ -137,6 +137,15 @@ func (x *Exchange) Deposit(ctx context.Context, account, asset, amount string) e
 	return x.Do(ctx, http.MethodPost, "/sim/deposits", map[string]string{"account": account, "asset": asset, "amount": amount}, nil)
 }
 
+// Margin opens an account's isolated margin account of a pair with some of its money, and gives the name by which State and Fill know it.
+func (x *Exchange) Margin(ctx context.Context, account, symbol, asset, amount string) (string, error) {
+	if err := x.Do(ctx, http.MethodPost, "/sim/margin", map[string]string{"account": account, "symbol": symbol}, nil); err != nil {
+		return "", err
+	}
+	body := map[string]string{"account": account, "symbol": symbol, "asset": asset, "amount": amount}
+	return account + "@" + symbol, x.Do(ctx, http.MethodPost, "/sim/transfers", body, nil)
+}
+
 // Skew makes the exchange's clock wrong by so many milliseconds.
 func (x *Exchange) Skew(ctx context.Context, ms int64) error {
 	return x.Do(ctx, http.MethodPost, "/sim/clock", map[string]int64{"skew_ms": ms}, nil)
