@@ -18,5 +18,5 @@
 // Orders, Trades, Balances and Requests tell what is so, whatever the faults have hidden. The prices move only by SetPrice, Step and the
 // Pace of the configuration. Restart cuts every connection and keeps the state.
 //
-// What it does not do: order lists, iceberg and trailing orders, amendments, margin.
+// What it does not do: order lists, iceberg and trailing orders, amendments, cross margin.
 package simexchange

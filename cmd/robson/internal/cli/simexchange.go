@@ -24,7 +24,7 @@ const simexchangeLong = `Serve a spot exchange that speaks Binance's REST and We
 
 It trades on recorded klines or trades, or on a seeded walk, and only ever with money that it made up. It listens on loopback.
 One account is ready: its key and secret are printed, and are the same for the same --seed. With --token, /sim/ steers it:
-prices, faults, more accounts, orders by hand, and the log of all requests.`
+prices, faults, more accounts, isolated margin, orders by hand, and the log of all requests.`
 
 const simexchangeExample = `robson simexchange --listen 127.0.0.1:9090 --seed 7 --symbol BTCUSDT --klines btcusdt-1h.json --pace 1s --token open
 curl -s 'http://127.0.0.1:9090/api/v3/ticker/price?symbol=BTCUSDT'
