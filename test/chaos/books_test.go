@@ -16,7 +16,7 @@ import (
 
 // equal is an error unless our book is the exchange's, nothing is unknown and nothing of ours is left to trade.
 func (l *life) equal(ctx context.Context) error {
-	at, err := l.desk.exchange.State(ctx, l.name())
+	at, err := l.desk.exchange.State(ctx, l.trader())
 	if err != nil {
 		return err
 	}

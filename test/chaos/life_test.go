@@ -25,6 +25,9 @@ type life struct {
 	account, position string
 }
 
+// ownMoney is what an isolated margin account begins with.
+const ownMoney = "20000"
+
 // begin registers the account, hands its key over and waits until the connector trades with it. Nothing goes wrong yet.
 func (l *life) begin(ctx context.Context) error {
 	key, err := l.desk.exchange.Open(ctx, simulated.Account{
@@ -33,18 +36,26 @@ func (l *life) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if l.margin {
+		if _, err := l.desk.exchange.Margin(ctx, l.name(), btc, "USDT", ownMoney); err != nil {
+			return err
+		}
+	}
 	l.account = uuid.NewString()
 	if err := key.HandOver(l.desk.keys, l.desk.operated.id, l.account); err != nil {
 		return err
 	}
-	_, err = insist(ctx, commandv1.NewSetupServiceClient(l.desk.command.conn).RegisterAccount, &commandv1.RegisterAccountRequest{
+	request := &commandv1.RegisterAccountRequest{
 		AccountId: l.account, Environment: eventv1.Environment_ENVIRONMENT_SIM, Exchange: "binance", Product: eventv1.Product_PRODUCT_SPOT,
 		Label: l.name(), QuoteAsset: "USDT", ApiKeyFingerprint: key.Fingerprint(), Permissions: []string{"read", "trade"},
 		RiskLimits: &eventv1.RiskLimits{
 			RiskPercentMax: "1", MaxExposure: "30000", DailyLossLimit: "300", MaxDrawdown: "1000", MonthlyBudgetPercent: "4", CapitalBase: "10000", MaxOpenPositions: 3,
 		},
-	})
-	if err != nil {
+	}
+	if l.margin {
+		request.Product, request.MarginSymbol = eventv1.Product_PRODUCT_ISOLATED_MARGIN, btc
+	}
+	if _, err := insist(ctx, commandv1.NewSetupServiceClient(l.desk.command.conn).RegisterAccount, request); err != nil {
 		return err
 	}
 	if err := await(ctx, "the key is found", readyMax, func() error {
@@ -70,8 +81,12 @@ func (l *life) enter(ctx context.Context) error {
 	request := &commandv1.OpenPositionRequest{
 		AccountId: l.account, Symbol: btc, Side: eventv1.PositionSide_POSITION_SIDE_LONG, Capital: "10000", RiskPercent: "1", TechnicalStop: stop,
 	}
+	limit := "94900"
+	if l.margin {
+		request.Side, request.TechnicalStop, limit = eventv1.PositionSide_POSITION_SIDE_SHORT, "96500", "95100"
+	}
 	if l.entry != entryMarket {
-		request.OrderType, request.EntryPrice = eventv1.OrderType_ORDER_TYPE_LIMIT, "94900"
+		request.OrderType, request.EntryPrice = eventv1.OrderType_ORDER_TYPE_LIMIT, limit
 	}
 	opened, err := insist(ctx, l.trading().OpenPosition, request)
 	if err != nil {
@@ -87,7 +102,7 @@ func (l *life) enter(ctx context.Context) error {
 		}
 	}
 	if l.byHand {
-		if err := l.desk.exchange.PlaceByHand(ctx, l.name(), btc, "BUY", "0.00123"); err != nil {
+		if err := l.desk.exchange.PlaceByHand(ctx, l.trader(), btc, "BUY", "0.00123"); err != nil {
 			return err
 		}
 	}
@@ -103,19 +118,19 @@ func (l *life) playLimit(ctx context.Context) error {
 		return err
 	}
 	for _, quantity := range []string{"0.01", "0.003"} {
-		if err := l.desk.exchange.Fill(ctx, l.name(), *order, quantity); err != nil {
+		if err := l.desk.exchange.Fill(ctx, l.trader(), *order, quantity); err != nil {
 			return err
 		}
 	}
 	switch l.entry {
 	case entryFilled:
-		return l.unlessOver(ctx, order, l.desk.exchange.Fill(ctx, l.name(), *order, ""))
+		return l.unlessOver(ctx, order, l.desk.exchange.Fill(ctx, l.trader(), *order, ""))
 	case entryEnded:
-		return l.unlessOver(ctx, order, l.desk.exchange.End(ctx, l.name(), *order, "EXPIRED_IN_MATCH"))
+		return l.unlessOver(ctx, order, l.desk.exchange.End(ctx, l.trader(), *order, "EXPIRED_IN_MATCH"))
 	case entryRaced:
 		raced := make(chan error, 1)
 		go func() { raced <- l.cancelEntry(ctx) }()
-		filled := l.unlessOver(ctx, order, l.desk.exchange.Fill(ctx, l.name(), *order, ""))
+		filled := l.unlessOver(ctx, order, l.desk.exchange.Fill(ctx, l.trader(), *order, ""))
 		return errors.Join(filled, <-raced)
 	default:
 		return l.cancelEntry(ctx)
@@ -125,7 +140,7 @@ func (l *life) playLimit(ctx context.Context) error {
 // resting is the one order of ours that rests at the exchange; nil if the entry was refused.
 func (l *life) resting(ctx context.Context) (found *simulated.Order, err error) {
 	err = await(ctx, "the entry rests at the exchange", knownMax, func() error {
-		state, err := l.desk.exchange.State(ctx, l.name())
+		state, err := l.desk.exchange.State(ctx, l.trader())
 		if err != nil {
 			return err
 		}
@@ -143,7 +158,7 @@ func (l *life) unlessOver(ctx context.Context, order *simulated.Order, failed er
 	if failed == nil {
 		return nil
 	}
-	state, err := l.desk.exchange.State(ctx, l.name())
+	state, err := l.desk.exchange.State(ctx, l.trader())
 	if err != nil {
 		return err
 	}

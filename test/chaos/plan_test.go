@@ -30,6 +30,8 @@ type faultPlan struct {
 	entry, exit string
 	// fees is in what the exchange takes its fees.
 	fees string
+	// margin: it is a short on an isolated margin account, whose entry borrows what it sells.
+	margin bool
 	// byHand: the account's owner trades on the exchange's web site too.
 	byHand bool
 	// restart cuts every connection of the exchange, skew makes its clock wrong by so many milliseconds.
@@ -44,7 +46,7 @@ func (p faultPlan) String() string {
 	if p.deaths {
 		text.WriteString("among deaths, ")
 	}
-	fmt.Fprintf(&text, "seed %d: %s, %s, fees %s, by hand %t, restart %t, skew %d ms", p.seed, p.entry, p.exit, p.fees, p.byHand, p.restart, p.skew)
+	fmt.Fprintf(&text, "seed %d: %s, %s, margin %t, fees %s, by hand %t, restart %t, skew %d ms", p.seed, p.entry, p.exit, p.margin, p.fees, p.byHand, p.restart, p.skew)
 	for _, f := range p.faults {
 		fmt.Fprintf(&text, "\n  %+v", f)
 	}
@@ -75,7 +77,39 @@ func planOf(seed uint64, deaths bool) faultPlan {
 		f.Account, f.Times = p.name(), 1+r.IntN(timesMax)
 		p.faults = append(p.faults, f)
 	}
+	if p.margin = r.IntN(5) == 0; p.margin {
+		p.fees = "received"
+		if p.exit == exitStopped {
+			p.exit = exitClosed // prices fall, which stops no short
+		}
+		for n := range p.faults {
+			p.faults[n] = onMargin(p.faults[n])
+		}
+	}
 	return p
+}
+
+// marginPaths are where an isolated margin account is asked for what a spot account is asked for elsewhere.
+var marginPaths = map[string]string{
+	"/api/v3/order": "/sapi/v1/margin/order", "/api/v3/openOrders": "/sapi/v1/margin/openOrders", "/api/v3/allOrders": "/sapi/v1/margin/allOrders",
+	"/api/v3/myTrades": "/sapi/v1/margin/myTrades", "/api/v3/account": "/sapi/v1/margin/isolated/account",
+}
+
+// onMargin is the same fault of an isolated margin account. Its requests are its owner's, its stream is its own.
+func onMargin(f simulated.Fault) simulated.Fault {
+	if f.Path == "" {
+		f.Account = simulated.MarginName(f.Account, btc)
+	}
+	f.Path = marginPaths[f.Path]
+	return f
+}
+
+// trader is the name by which the exchange knows whose orders the plan's are.
+func (p faultPlan) trader() string {
+	if p.margin {
+		return simulated.MarginName(p.name(), btc)
+	}
+	return p.name()
 }
 
 // uncertaintyMax is how long an order may be unknown: until it would be given up, and each of the plan's faults may cost a
@@ -84,7 +118,7 @@ func (p faultPlan) uncertaintyMax() time.Duration {
 	return receiveWindow + venueProcessing + clockMargin + sweepEvery + time.Duration(1+len(p.faults)*timesMax)*(sendTimeout+askMax)
 }
 
-// name is that of the plan's account at the exchange.
+// name is that of the plan's account at the exchange: the owner's, where it trades on margin.
 func (p faultPlan) name() string { return fmt.Sprintf("plan-%d", p.seed) }
 
 func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }

@@ -143,8 +143,11 @@ func (x *Exchange) Margin(ctx context.Context, account, symbol, asset, amount st
 		return "", err
 	}
 	body := map[string]string{"account": account, "symbol": symbol, "asset": asset, "amount": amount}
-	return account + "@" + symbol, x.Do(ctx, http.MethodPost, "/sim/transfers", body, nil)
+	return MarginName(account, symbol), x.Do(ctx, http.MethodPost, "/sim/transfers", body, nil)
 }
+
+// MarginName is the name by which the exchange knows an account's isolated margin account of a pair.
+func MarginName(account, symbol string) string { return account + "@" + symbol }
 
 // Skew makes the exchange's clock wrong by so many milliseconds.
 func (x *Exchange) Skew(ctx context.Context, ms int64) error {
@@ -188,7 +191,7 @@ func (x *Exchange) Placings(ctx context.Context, account string) (map[string]int
 	}
 	counts := map[string]int{}
 	for _, r := range requests {
-		if r.Method == http.MethodPost && r.Path == "/api/v3/order" && r.Processed {
+		if r.Method == http.MethodPost && (r.Path == "/api/v3/order" || r.Path == "/sapi/v1/margin/order") && r.Processed {
 			counts[r.ClientOrderID]++
 		}
 	}
