@@ -2,9 +2,9 @@ package httpapi
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/shopspring/decimal"
@@ -28,9 +28,9 @@ var errCross = &engine.Rejection{Code: -3003, Text: "Margin account does not exi
 
 // marginRoutes weigh nothing here: Binance counts /sapi by limits of its own.
 var marginRoutes = map[string]route{
-	"POST " + pathMarginOrder:               {signed: true, do: isolated(marginPlace)},
-	"GET " + pathMarginOrder:                {signed: true, do: isolated(marked(query))},
-	"DELETE " + pathMarginOrder:             {signed: true, do: isolated(marginCancel)},
+	"POST " + pathMarginOrder:               {signed: true, do: isolated(amended(place, borrowed))},
+	"GET " + pathMarginOrder:                {signed: true, do: isolated(amended(query, nothingMore))},
+	"DELETE " + pathMarginOrder:             {signed: true, do: isolated(amended(cancel, textID))},
 	"GET " + pathMargin + "openOrders":      {signed: true, do: isolated(openOrders)},
 	"GET " + pathMargin + "allOrders":       {signed: true, do: isolated(marginOrders)},
 	"GET " + pathMargin + "myTrades":        {signed: true, do: isolated(myTrades)},
@@ -67,46 +67,35 @@ func isolated(do func(*API, *call) (any, error)) func(*API, *call) (any, error) 
 	}
 }
 
-// marked says of an answer that it is of an isolated margin account.
-func marked(do func(*API, *call) (any, error)) func(*API, *call) (any, error) {
+// amended adds to the answer of an order's request that it is of an isolated margin account, and what else such an answer has.
+func amended(do func(*API, *call) (any, error), more func(*API, *call, map[string]any)) func(*API, *call) (any, error) {
 	return func(a *API, c *call) (any, error) {
 		answer, err := do(a, c)
 		if row, ok := answer.(map[string]any); ok && err == nil {
 			row["isIsolated"] = true
+			more(a, c, row)
 		}
 		return answer, err
 	}
 }
 
-func marginPlace(a *API, c *call) (any, error) {
-	answer, err := marked(place)(a, c)
-	if err != nil {
-		return nil, err
-	}
-	row, _ := answer.(map[string]any)
+func nothingMore(*API, *call, map[string]any) {}
+
+// borrowed tells what an order's side effect borrowed.
+func borrowed(a *API, c *call, row map[string]any) {
 	o, err := a.Exchange.Order(c.trader(), engine.Ref{Symbol: c.Text("symbol"), ClientOrderID: c.Text("newClientOrderId")}, 0)
-	if err == nil && o.Borrowed.IsPositive() {
-		sheet, _ := a.Exchange.Margin(c.account, o.Symbol, a.Now()) // it was there a moment ago
-		row["marginBuyBorrowAmount"], row["marginBuyBorrowAsset"] = Num(o.Borrowed), sheet.Base
-		if o.Side == engine.Buy {
-			row["marginBuyBorrowAsset"] = sheet.Quote
-		}
+	if err != nil || !o.Borrowed.IsPositive() {
+		return
 	}
-	return row, nil
+	sheet, _ := a.Exchange.Margin(c.account, o.Symbol, a.Now()) // it was there a moment ago
+	row["marginBuyBorrowAmount"], row["marginBuyBorrowAsset"] = Num(o.Borrowed), sheet.Base
+	if o.Side == engine.Buy {
+		row["marginBuyBorrowAsset"] = sheet.Quote
+	}
 }
 
-// marginCancel answers as a cancel of spot does, but for the order's id, which is a text.
-func marginCancel(a *API, c *call) (any, error) {
-	answer, err := marked(cancel)(a, c)
-	if err != nil {
-		return nil, err
-	}
-	row, _ := answer.(map[string]any)
-	if id, ok := row["orderId"].(int64); ok {
-		row["orderId"] = strconv.FormatInt(id, 10)
-	}
-	return row, nil
-}
+// textID gives an order's id as a text, as the answer to a cancel on margin does.
+func textID(_ *API, _ *call, row map[string]any) { row["orderId"] = fmt.Sprint(row["orderId"]) }
 
 func marginOrders(a *API, c *call) (any, error) {
 	if limit, err := c.number("limit", marginOrdersMax); err != nil || limit > marginOrdersMax {
