@@ -445,6 +445,14 @@ func (u *user) export() map[string]string {
 	}
 }
 
+// unsampled is export without what samples of balances change by themselves.
+func (u *user) unsampled() map[string]string {
+	u.t.Helper()
+	rows := u.export()
+	maps.DeleteFunc(rows, func(key, _ string) bool { return strings.HasPrefix(key, "balances_current/") })
+	return rows
+}
+
 // newsSince lists what happened after a position, beside what comes by itself: samples of balances, and snapshots.
 func (u *user) newsSince(position int64) []string {
 	u.t.Helper()
