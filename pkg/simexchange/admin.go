@@ -80,11 +80,15 @@ func (s *Server) adminMarket(mux *http.ServeMux) {
 	on(mux, "POST /sim/clock", func(_ *http.Request, in struct {
 		AdvanceMS int64  `json:"advance_ms"`
 		SkewMS    *int64 `json:"skew_ms"`
+		DriftPPM  *int64 `json:"drift_ppm"`
 		Set       int64  `json:"set"`
 	},
 	) (any, error) {
 		if in.SkewMS != nil {
 			s.SetSkew(time.Duration(*in.SkewMS) * time.Millisecond)
+		}
+		if in.DriftPPM != nil {
+			s.SetDrift(*in.DriftPPM)
 		}
 		if in.Set != 0 {
 			in.AdvanceMS = in.Set - s.now()
@@ -141,6 +145,9 @@ func (s *Server) adminOrders(mux *http.ServeMux) {
 	})
 	on(mux, "POST /sim/margin", func(_ *http.Request, in struct{ Account, Symbol string }) (any, error) {
 		return done, s.EnableMargin(in.Account, in.Symbol)
+	})
+	on(mux, "POST /sim/liquidate", func(_ *http.Request, in struct{ Account, Symbol string }) (any, error) {
+		return done, s.Liquidate(in.Account, in.Symbol)
 	})
 	on(mux, "POST /sim/transfers", func(_ *http.Request, in struct {
 		Account, Symbol, Asset string

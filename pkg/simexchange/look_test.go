@@ -230,3 +230,29 @@ func TestServer_SetSkew_makes_requests_late(t *testing.T) {
 	_, err = client.NewGetAccountService().Do(t.Context())
 	require.NoError(t, err)
 }
+
+// A clock that drifts is wrong by more and more; what it is wrong by stays when it goes right again.
+func TestServer_SetDrift(t *testing.T) {
+	t.Parallel()
+	began := time.Date(2026, 11, 25, 9, 0, 0, 0, time.UTC)
+	server, err := simexchange.New(simexchange.Config{Virtual: began})
+	require.NoError(t, err)
+	t.Cleanup(server.Close)
+	client := binance.NewClient("", "")
+	client.BaseURL = server.URL()
+	client.HTTPClient = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	wrong := func() time.Duration {
+		at, err := client.NewServerTimeService().Do(t.Context())
+		require.NoError(t, err)
+		return time.Duration(at-began.UnixMilli()) * time.Millisecond
+	}
+	server.SetDrift(2000)
+	require.NoError(t, server.Advance(time.Hour))
+	require.Equal(t, time.Hour+7200*time.Millisecond, wrong())
+	server.SetDrift(-1000)
+	require.NoError(t, server.Advance(time.Hour))
+	require.Equal(t, 2*time.Hour+3600*time.Millisecond, wrong())
+	server.SetDrift(0)
+	require.NoError(t, server.Advance(time.Hour))
+	require.Equal(t, 3*time.Hour+3600*time.Millisecond, wrong())
+}

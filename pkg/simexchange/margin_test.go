@@ -181,3 +181,31 @@ func TestMargin_user_stream(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, bytes.Contains(message, []byte(`"c":"told"`)), "%s", message)
 }
+
+// An account that is sold up has no orders and no debts left, and what was done is there to be found.
+func TestMargin_liquidation(t *testing.T) {
+	t.Parallel()
+	client, keys := margined(t, "10000")
+	for id, service := range map[string]*binance.CreateMarginOrderService{
+		"short": client.NewCreateMarginOrderService().Type(binance.OrderTypeMarket).Quantity("0.3").SideEffectType(binance.SideEffectTypeMarginBuy),
+		"rest":  client.NewCreateMarginOrderService().Type(binance.OrderTypeLimit).TimeInForce(binance.TimeInForceTypeGTC).Quantity("0.01").Price("70000").SideEffectType(binance.SideEffectTypeMarginBuy),
+	} {
+		_, err := service.Symbol("BTCUSDT").IsIsolated(true).Side(binance.SideTypeSell).NewClientOrderID(id).Do(t.Context())
+		require.NoError(t, err)
+	}
+	require.NoError(t, shared.Liquidate(keys.Account, "BTCUSDT"))
+	open, err := client.NewListMarginOpenOrdersService().Symbol("BTCUSDT").IsIsolated(true).Do(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, open)
+	all, err := client.NewListMarginOrdersService().Symbol("BTCUSDT").IsIsolated(true).Do(t.Context())
+	require.NoError(t, err)
+	require.Len(t, all, 3)
+	require.Contains(t, all[2].ClientOrderID, "autoclose-")
+	require.Equal(t, binance.OrderStatusTypeFilled, all[2].Status)
+	after := marginOf(t, client)
+	require.Equal(t, "EXCESSIVE", after.MarginLevelStatus)
+	owed, err := shared.Margin(keys.Account, "BTCUSDT")
+	require.NoError(t, err)
+	require.True(t, owed.Debts.LessThan(owed.Assets))
+	require.Error(t, shared.Liquidate(keys.Account, "ETHUSDT"))
+}

@@ -21,6 +21,7 @@ type Server struct {
 	cfg      Config
 	virtual  *clock.Fake // nil where time is real
 	skew     atomic.Int64
+	drift    atomic.Pointer[drift]
 	world    atomic.Pointer[world]
 	listener net.Listener
 	http     *http.Server
@@ -121,13 +122,35 @@ func (s *Server) SetDown(down bool) {
 	}
 }
 
-// now is the exchange's time in milliseconds, skew included.
+// now is the exchange's time in milliseconds, skew and drift included.
 func (s *Server) now() int64 {
-	now := s.cfg.Clock.Now()
+	right := s.right()
+	return right + s.skew.Load() + s.drift.Load().by(right)
+}
+
+// right is the time that the exchange's clock should show, in milliseconds.
+func (s *Server) right() int64 {
 	if s.virtual != nil {
-		now = s.virtual.Now()
+		return s.virtual.Now().UnixMilli()
 	}
-	return now.UnixMilli() + s.skew.Load()
+	return s.cfg.Clock.Now().UnixMilli()
+}
+
+// drift is by how much a clock goes wrong, in milliseconds of a thousand seconds, and since when.
+type drift struct{ since, perMillion int64 }
+
+func (d *drift) by(at int64) int64 {
+	if d == nil {
+		return 0
+	}
+	return (at - d.since) * d.perMillion / 1_000_000
+}
+
+// SetDrift makes the exchange's clock go fast from here on by so many milliseconds in a thousand seconds, or slow below zero. What it is
+// wrong by until now stays.
+func (s *Server) SetDrift(perMillion int64) {
+	right := s.right()
+	s.skew.Add(s.drift.Swap(&drift{right, perMillion}).by(right))
 }
 
 // URL is the base of the REST endpoints.
@@ -272,6 +295,11 @@ func (s *Server) Margins(account string) []string { return s.world.Load().exchan
 // Margin is an isolated margin account of a pair, with the interest that is due.
 func (s *Server) Margin(account, symbol string) (MarginSheet, error) {
 	return s.world.Load().exchange.Margin(account, symbol, s.now())
+}
+
+// Liquidate sells an isolated margin account of a pair up, as the exchange does where its margin level falls too low.
+func (s *Server) Liquidate(account, symbol string) error {
+	return s.world.Load().exchange.Liquidate(account, symbol, s.now())
 }
 
 // Transfer moves money between an account and its isolated margin account of a pair, out of that or into it.

@@ -66,7 +66,7 @@ func simexchangeCommand(app *App) *cobra.Command {
 	flags.Uint64Var(&f.seed, "seed", 1, "what keys and walks are made from")
 	flags.StringVar(&f.symbol, "symbol", "BTCUSDT", "the symbol that the recorded prices are of")
 	flags.StringVar(&f.klines, "klines", "", "a `file` of klines: Binance's REST answer, or its public dump (CSV or ZIP)")
-	flags.StringVar(&f.trades, "trades", "", "a `file` of trades: Binance's dump of trades or aggTrades (CSV or ZIP), or lines of seconds,price,quantity,side")
+	flags.StringVar(&f.trades, "trades", "", "a `file` of trades: Binance's dump of trades or aggTrades (CSV or ZIP), or lines of seconds,price,quantity,side; or a script of prices, as lines of milliseconds,price")
 	flags.StringToStringVar(&f.prices, "price", map[string]string{"BTCUSDT": "60000", "ETHUSDT": "2000", "BNBUSDT": "600"}, "where symbols stand at first")
 	flags.StringToInt64Var(&f.walks, "walk", nil, "symbols that walk by chance, and by how many ticks at most, such as ETHUSDT=50")
 	flags.DurationVar(&f.pace, "pace", 0, "how often the next price comes (default: only by POST /sim/step)")

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -289,6 +290,37 @@ func (x *Exchange) Margin(owner, symbol string, at int64) (MarginSheet, error) {
 		out.Liquidation = decimal.Max(quote.DivRound(base, feePlaces), decimal.Zero)
 	}
 	return out, nil
+}
+
+// Liquidate sells an account up: its orders end, what it owes is bought or its base sold at the market, and what there is then is repaid.
+func (x *Exchange) Liquidate(owner, symbol string, at int64) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	a, b, err := x.pair(owner, symbol, at)
+	if err != nil {
+		return err
+	}
+	for _, o := range a.orders[symbol] {
+		if o.Open() {
+			x.end(a, b, o, StatusCanceled, "", at)
+		}
+	}
+	b.sweep()
+	owed, held := a.margin.loans[b.Base], a.balance(b.Base).Free
+	lacks := owed.Borrowed.Add(owed.Interest).Sub(held)
+	r := Request{Symbol: symbol, Side: Sell, Type: Market, TimeInForce: GTC, STP: STPExpireMaker, SideEffect: AutoRepay, ClientOrderID: fmt.Sprintf("autoclose-%d", b.orderID+1)}
+	r.Quantity = floor(lacks.Neg(), b.Step)
+	if lacks.IsPositive() {
+		r.Side, r.Quantity = Buy, floor(lacks, b.Step).Add(b.Step)
+	}
+	if r.Quantity.IsPositive() {
+		x.accept(a, b, r, decimal.Zero, at)
+	}
+	for asset := range a.margin.loans {
+		x.takeBack(a, LendingAuto, asset, a.balance(asset).Free, at)
+	}
+	x.settle(a, at)
+	return nil
 }
 
 // Margins are the pairs of which an account has an isolated margin account.

@@ -20,13 +20,18 @@ func (x *Exchange) Place(name string, r Request, at int64) (Placed, error) {
 	if err != nil {
 		return Placed{}, err
 	}
+	return x.accept(a, b, r, lacks, at), nil
+}
+
+// accept takes an order that was admitted, with a loan of what it lacks.
+func (x *Exchange) accept(a *account, b *book, r Request, lacks decimal.Decimal, at int64) Placed {
 	if lacks.IsPositive() {
 		asset, _ := b.need(a, &r)
 		x.lend(a, LendingAuto, asset, lacks, at)
 	}
 	b.orderID++
 	o := &Order{
-		Account: name, Symbol: r.Symbol, Side: r.Side, Type: r.Type, TimeInForce: r.TimeInForce, ClientOrderID: r.ClientOrderID,
+		Account: a.Name, Symbol: r.Symbol, Side: r.Side, Type: r.Type, TimeInForce: r.TimeInForce, ClientOrderID: r.ClientOrderID,
 		STP: r.STP, Status: StatusNew, ID: b.orderID, Quantity: r.Quantity, QuoteQuantity: r.QuoteQuantity, Price: r.Price,
 		StopPrice: r.StopPrice, SideEffect: r.SideEffect, Borrowed: lacks, CreatedAt: at,
 	}
@@ -55,7 +60,7 @@ func (x *Exchange) Place(name string, r Request, at int64) (Placed, error) {
 			placed.Trades = append(placed.Trades, t)
 		}
 	}
-	return placed, nil
+	return placed
 }
 
 // Test says whether an order would be taken.

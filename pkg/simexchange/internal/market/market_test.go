@@ -29,6 +29,7 @@ func TestParse(t *testing.T) {
 		"klines, dump":       {kline, 1588280400000, []string{"100.1", "90", "110", "105"}},
 		"klines, heading":    {"open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore\n" + kline, 1588280400000, []string{"100.1", "90", "110", "105"}},
 		"trades":             {"1,93576.00,0.01,935.76,1735689600000000,True,True\n", 1735689600000, []string{"93576"}},
+		"a script":           {"0,95000\n250,95010.5\n", 0, []string{"95000", "95010.5"}},
 		"aggTrades":          {"1,93576.00,0.01,1,2,1588280400000,True,True\n", 1588280400000, []string{"93576"}},
 		"seconds and a side": {"1605499846,15993.5,0.026472,ANY\n", 1605499846000, []string{"15993.5"}},
 	} {

@@ -25,7 +25,7 @@ const (
 const microsecondsFrom = 100_000_000_000_000
 
 // ReadFile reads recorded market data: klines in the REST form (JSON), or one of Binance's public dumps (CSV, or the ZIP of it) of klines,
-// trades and aggTrades, or trades as lines of "unix seconds,price,quantity,side".
+// trades and aggTrades, or trades as lines of "unix seconds,price,quantity,side", or a script of prices as lines of "milliseconds,price".
 func ReadFile(name string) ([]Tick, error) {
 	file, err := os.Open(name)
 	if err != nil {
@@ -140,6 +140,8 @@ func ticks(rows [][]string) ([]Tick, error) {
 			made, err = trade(row[4], row[1], 1)
 		case 4: // unix seconds, price, quantity, side
 			made, err = trade(row[0], row[1], 1000)
+		case 2: // a script: milliseconds, price
+			made, err = trade(row[0], row[1], 1)
 		default:
 			err = fmt.Errorf("%d columns are of no known kind", len(row))
 		}
