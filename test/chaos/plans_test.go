@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	connectorv1 "github.com/robson/robson/proto/gen/go/robson/connector/v1"
 	projectorv1 "github.com/robson/robson/proto/gen/go/robson/projector/v1"
 )
 
@@ -193,15 +194,17 @@ func (l *life) settle(ctx context.Context) error {
 	return l.sooner(ctx, "our book is the exchange's", func() error { return l.equal(ctx) })
 }
 
-// sooner waits for what must come by itself, or else by reconciliation: what nothing tells of is found by that.
+// sooner waits for what must come by itself, or else by reconciliation: what nothing tells of is found by that. A reconciliation whose
+// connector dies is not insisted on, since meanwhile nobody would look: the next comes in its time.
 func (l *life) sooner(ctx context.Context, what string, look func() error) error {
 	due := now().Add(reconcileEvery)
 	return await(ctx, what, knownMax, func() error {
 		err := look()
 		if err != nil && now().After(due) {
-			due = now().Add(reconcileEvery)
-			_, failed := l.reconcile(ctx)
-			err = errors.Join(err, failed)
+			patience, cancel := context.WithTimeout(asUser(ctx), patientMax)
+			_, failed := l.reconciliation().Reconcile(patience, &connectorv1.ReconcileRequest{AccountId: l.account})
+			cancel()
+			due, err = now().Add(reconcileEvery), errors.Join(err, failed)
 		}
 		return err
 	})
