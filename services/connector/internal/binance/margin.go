@@ -166,6 +166,10 @@ func (p *pair) OrderTrades(ctx context.Context, symbol string, id venue.OrderID)
 	if err != nil {
 		return nil, err
 	}
+	if order.CreatedAt.IsZero() || order.UpdatedAt.IsZero() {
+		// Trades are listed by time: without one there would be no end, or no beginning.
+		return nil, fmt.Errorf("%s: %w: order %d has no time", venue.OpTrades, errContent, id)
+	}
 	var all []venue.Trade
 	for from := order.CreatedAt; !from.After(order.UpdatedAt); from = from.Add(tradesSpan) {
 		page, err := p.listTrades(ctx, venue.OpTrades, asking, func(service *lib.ListMarginTradesService) *lib.ListMarginTradesService {

@@ -109,6 +109,20 @@ func TestMargin_short(t *testing.T) {
 	require.Empty(t, spot)
 }
 
+// TestMargin_tradesOfAnOrderWithoutTime tells of an answer that lacks the times by which trades are listed: from the year 1 on there are
+// 740,000 days to ask for.
+func TestMargin_tradesOfAnOrderWithoutTime(t *testing.T) {
+	t.Parallel()
+	for _, times := range []string{`"time":0,"updateTime":1499827319559`, `"time":1499827319559,"updateTime":0`} {
+		b, account := margined(t)
+		body := `{"symbol":"BTCUSDT","orderId":7,"clientOrderId":"old","price":"0","origQty":"1","executedQty":"1","status":"FILLED",` +
+			`"timeInForce":"GTC","type":"MARKET","side":"BUY","isIsolated":true,` + times + `}`
+		b.fault(simexchange.Fault{Kind: simexchange.AcceptThenError, Method: "GET", Path: "/sapi/v1/margin/order", HTTP: 200, Body: body, Times: 1})
+		_, err := account.Trading.OrderTrades(t.Context(), "BTCUSDT", 7)
+		require.ErrorContains(t, err, "order 7 has no time")
+	}
+}
+
 // TestMargin_orders places, asks for, lists and cancels an order that rests on a loan.
 func TestMargin_orders(t *testing.T) {
 	t.Parallel()
