@@ -27,8 +27,8 @@ const (
 	recordsKept = 7*24*time.Hour - time.Minute
 	// recordsOverlap is how far before the last report they are listed from.
 	recordsOverlap = time.Minute
-	// lendingsEvery is how often loans are asked for where nothing trades; after an execution it is at once, and lendingsAgain more times
-	// after lendingsSoon, since the list lags.
+	// lendingsEvery is how often loans are asked for where nothing trades; after an execution, or where an answer about balances owes another
+	// sum than the one before, it is at once, and lendingsAgain more times after lendingsSoon, since the list lags.
 	lendingsEvery = time.Minute
 	lendingsSoon  = time.Second
 	lendingsAgain = 3
@@ -62,6 +62,9 @@ func (l *lendings) told(reports []venue.Report) {
 // news are the reports of loans that were not told yet, if it is time to ask. A question that fails is asked again.
 func (l *lendings) news(ctx context.Context, t *translator) []venue.Report {
 	now := l.pair.venue.clock.Now()
+	if l.pair.debt.moved.Swap(false) { // by an execution that the stream has not told of
+		l.due, l.again = now, lendingsAgain
+	}
 	if now.Before(l.due) {
 		return nil
 	}
@@ -143,9 +146,9 @@ func (l *lendings) read(kind lib.MarginAccountBorrowRepayType, row lib.MarginBor
 	return one, true, n.err
 }
 
-// receive waits for messages of a line, at most until loans are to be asked for.
+// receive waits for messages of a line, at most until loans are to be asked for; whether another sum is owed it leaves to be seen soon.
 func (l *lendings) receive(ctx context.Context, line *socket) ([][]byte, error) {
-	waiting, cancel := context.WithTimeout(ctx, max(0, l.due.Sub(l.pair.venue.clock.Now())))
+	waiting, cancel := context.WithTimeout(ctx, min(lendingsSoon, max(0, l.due.Sub(l.pair.venue.clock.Now()))))
 	defer cancel()
 	messages, err := line.receive(waiting)
 	if waiting.Err() != nil && ctx.Err() == nil && len(messages) == 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	lib "github.com/adshao/go-binance/v2"
@@ -25,7 +26,17 @@ const (
 )
 
 // pair is the lines of an isolated margin account: a pair's own wallet, orders, trades and loans.
-type pair struct{ *account }
+type pair struct {
+	*account
+	debt *debt
+}
+
+// debt is what all lines of an isolated margin account know of what it owes.
+type debt struct {
+	// owed is what the last answer said; moved says that it said another thing than the one before.
+	owed  atomic.Pointer[string]
+	moved atomic.Bool
+}
 
 var (
 	_ venue.Trading    = (*pair)(nil)
@@ -212,6 +223,10 @@ func (p *pair) sheet(ctx context.Context) (lib.IsolatedMarginAsset, time.Time, *
 	}
 	for _, asset := range held.Assets {
 		if asset.Symbol == p.ref.MarginSymbol {
+			owed := asset.BaseAsset.Borrowed + " and " + asset.QuoteAsset.Borrowed
+			if before := p.debt.owed.Swap(&owed); before == nil || *before != owed {
+				p.debt.moved.Store(true)
+			}
 			return asset, now, c, nil
 		}
 	}

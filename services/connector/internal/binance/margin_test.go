@@ -3,6 +3,7 @@ package binance_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -203,6 +204,35 @@ func TestMargin_loans_are_asked_for_again(t *testing.T) {
 		if r.Loan != nil {
 			require.Equal(t, venue.Borrow, r.Loan.Kind)
 			return
+		}
+	}
+}
+
+// A loan of an order that the stream has lost is told of once an answer about balances shows that another sum is owed.
+func TestMargin_loans_of_a_lost_execution(t *testing.T) {
+	t.Parallel()
+	b, account := margined(t)
+	reports := followed(t, account, 0)
+	other := b.venue.Account(venue.AccountRef{Key: "one", Product: venue.IsolatedMargin, MarginSymbol: "BTCUSDT"})
+	_, err := other.Wallets.Balances(t.Context())
+	require.NoError(t, err)
+	b.fault(simexchange.Fault{Kind: "ws_drop_event", Account: "one@BTCUSDT", Event: "executionReport", Times: 10})
+	sell := b.market("short", "0.1")
+	sell.Side, sell.SideEffect = venue.Sell, venue.MarginBuy
+	_, err = account.Trading.Place(t.Context(), sell)
+	require.NoError(t, err)
+	_, err = other.Wallets.Balances(t.Context())
+	require.NoError(t, err)
+	late := time.After(20 * time.Second) // of a minute after which they are listed anyway
+	for {
+		select {
+		case r := <-reports:
+			if r.Loan != nil {
+				require.Equal(t, venue.Borrow, r.Loan.Kind)
+				return
+			}
+		case <-late:
+			t.Fatal("the loan was not told of")
 		}
 	}
 }

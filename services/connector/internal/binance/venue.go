@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/robson/robson/pkg/clock"
@@ -100,6 +101,7 @@ type Venue struct {
 	time   *serverClock
 	rules  instruments
 	rates  rates
+	debts  sync.Map // by venue.AccountRef, *debt: what isolated margin accounts owe
 }
 
 var (
@@ -151,7 +153,8 @@ func (v *Venue) Market() venue.MarketData { return v }
 func (v *Venue) Account(ref venue.AccountRef) venue.Account {
 	a := &account{venue: v, ref: ref}
 	if ref.MarginSymbol != "" {
-		p := &pair{a}
+		known, _ := v.debts.LoadOrStore(ref, &debt{})
+		p := &pair{account: a, debt: known.(*debt)} //nolint:forcetypeassert // debts holds nothing else
 		return venue.Account{Trading: p, Wallets: p, Reports: p}
 	}
 	return venue.Account{Trading: a, Wallets: a, Reports: a}
