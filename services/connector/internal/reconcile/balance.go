@@ -31,8 +31,11 @@ func (h holding) entity() string { return "balance:" + h.wallet + "/" + h.asset 
 
 type totals map[holding]decimal.Decimal
 
-// balanceName names the checkpoint of the run whose samples the next run counts from.
+// balanceName names the checkpoint of the run whose samples the next run counts from, balanceEnd that of the position at which the last look
+// ends that this run may be counted from: later ones were broken off, or not of one moment.
 func balanceName(account uuid.UUID) string { return "reconcile-balance/" + account.String() }
+
+func balanceEnd(account uuid.UUID) string { return "reconcile-balance-end/" + account.String() }
 
 // observation is what the venue holds at a moment, and what it should hold by the book of that moment.
 type observation struct {
@@ -109,7 +112,21 @@ func (r *run) baseline(ctx context.Context) (totals, int64, error) {
 	if len(events) == 0 {
 		return nil, 0, fmt.Errorf("reconciliation %s has sampled no balances", stamp(from).runID(r.account))
 	}
+	end, err := r.ledger.Checkpoint(ctx, balanceEnd(r.account))
+	if err != nil {
+		return nil, 0, err
+	}
 	last := events[len(events)-1]
+	if events[0].GetPosition() > end { // broken off between the two checkpoints: nothing was sampled since
+		if err := r.ledger.MoveCheckpoint(ctx, balanceEnd(r.account), last.GetPosition()); err != nil {
+			return nil, 0, err
+		}
+	} else {
+		later := slices.IndexFunc(events, func(e *eventv1.Event) bool { return e.GetPosition() > end })
+		if later > 0 {
+			last = events[later-1]
+		}
+	}
 	base := totals{}
 	for _, e := range events {
 		sample := e.GetPayload().GetBalanceSampled()
@@ -296,11 +313,15 @@ func (r *run) keep(ctx context.Context, base totals, seen observation) error {
 			return err
 		}
 	}
+	end := r.position
 	quiet, err := r.quiet(ctx, seen) // else the samples are not of the moment that the log is at
 	if err != nil || !quiet {
 		return err
 	}
-	return r.ledger.MoveCheckpoint(ctx, balanceName(r.account), int64(r.stamp))
+	if err := r.ledger.MoveCheckpoint(ctx, balanceName(r.account), int64(r.stamp)); err != nil {
+		return err
+	}
+	return r.ledger.MoveCheckpoint(ctx, balanceEnd(r.account), end)
 }
 
 // unexplained reports by how much a balance differs, together with what was open of it: one that comes to nothing has

@@ -13,8 +13,10 @@ import (
 
 	"github.com/robson/robson/pkg/clock"
 	"github.com/robson/robson/pkg/event"
+	"github.com/robson/robson/pkg/fault"
 	"github.com/robson/robson/pkg/projection/projectiontest"
 	eventv1 "github.com/robson/robson/proto/gen/go/robson/event/v1"
+	eventlogv1 "github.com/robson/robson/proto/gen/go/robson/eventlog/v1"
 	"github.com/robson/robson/services/connector/internal/fact"
 	"github.com/robson/robson/services/connector/internal/ledger"
 	"github.com/robson/robson/services/connector/internal/line"
@@ -160,6 +162,45 @@ func TestReconcile_BalancesOfARunBrokenOff(t *testing.T) {
 	require.NoError(t, err)
 	for range 2 {
 		_, err = manager.Reconcile(b.ctx, b.account, nil)
+		require.NoError(t, err)
+		require.NotContains(t, b.kinds(), "balance_mismatch needs_operator")
+	}
+}
+
+// A run that has sampled is broken off before its end, and again while it samples anew: what it sampled whole is counted from.
+func TestReconcile_BalancesOfALookBrokenOff(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.place("bought", venue.Market, "0.01", "0")
+	samples, attempt := 0, 1
+	b.books.BeforeAppend = func(in *eventlogv1.AppendRequest) error {
+		payload := in.GetStreams()[0].GetEvents()[0].GetPayload()
+		if payload.GetBalanceSampled() != nil {
+			samples++
+		}
+		if attempt == 1 && payload.GetReconciliationCompleted() != nil || attempt == 2 && samples == 4 {
+			return fault.New(fault.Invalid, "TEST", "not now")
+		}
+		return nil
+	}
+	_, err := b.Reconcile(b.ctx, b.account, nil)
+	require.ErrorContains(t, err, "not now")
+	require.Equal(t, 2, samples, "of BTC and USDT")
+	attempt++
+	_, err = b.paper.Deposit(b.ctx, b.ref, "more", "spot", "USDT", num("77"))
+	require.NoError(t, err)
+	b.books.Do(t, func(l *projectiontest.Log) error {
+		_, err := l.Append(&eventv1.BalanceAdjusted{
+			AccountId: b.account, Wallet: "spot", Asset: "USDT", Delta: "77", Kind: eventv1.AdjustmentKind_ADJUSTMENT_KIND_DEPOSIT, ClearedAt: timestamppb.Now(),
+		})
+		return err
+	})
+	_, err = b.Reconcile(b.ctx, b.account, nil)
+	require.ErrorContains(t, err, "not now")
+	require.Equal(t, 4, samples)
+	attempt++
+	for range 2 {
+		_, err = b.Reconcile(b.ctx, b.account, nil)
 		require.NoError(t, err)
 		require.NotContains(t, b.kinds(), "balance_mismatch needs_operator")
 	}
