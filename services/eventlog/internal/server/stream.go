@@ -47,14 +47,18 @@ func (a *Append) AppendStream(stream appendStream) error {
 			stopping = nil
 			if open {
 				// What is under way is answered; the rest finds another replica.
-				open = false
-				end = fault.New(fault.Unavailable, "STOPPING", "this replica takes no more appends").WithRetryAfter(stoppingRetryAfter)
+				open, end = false, takesNoMore()
 			}
 		case <-ctx.Done():
 			return context.Cause(ctx) //nolint:wrapcheck // the sender has gone.
 		}
 	}
 	return end
+}
+
+// takesNoMore ends a stream whose sender has not ended it: without an error it would take what it sent last for read.
+func takesNoMore() error {
+	return fault.New(fault.Unavailable, "STOPPING", "this replica takes no more appends").WithRetryAfter(stoppingRetryAfter)
 }
 
 // window is what is under way of one stream.
@@ -87,13 +91,13 @@ func (a *Append) readAll(ctx context.Context, stream appendStream, w *window) er
 		}
 		select {
 		case <-a.stopping:
-			return nil
+			return takesNoMore()
 		default:
 		}
 		select {
 		case w.places <- struct{}{}:
 		case <-a.stopping:
-			return nil
+			return takesNoMore()
 		case <-ctx.Done():
 			return nil
 		}

@@ -123,3 +123,31 @@ func TestAppendStream_holds_a_sender_back_for_whom_there_is_no_room(t *testing.T
 	require.NotNil(t, (<-s.answered).GetResult().GetReceipt())
 	require.NoError(t, <-ended)
 }
+
+// What a sender has sent when a replica stops, and was not taken, must not end like a stream whose every append was answered: whichever
+// side of the stream sees first that the replica stops, the sender is told to go to another.
+func TestAppendStream_tells_that_it_stops_to_who_sent_more(t *testing.T) {
+	t.Parallel()
+	limits, err := intake.Limits{}.WithDefaults()
+	require.NoError(t, err)
+	for name, places := range map[string]int{"when it reads": 1, "when it waits for a place": 0} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			stopping := make(chan struct{})
+			a := NewAppend(testkit.Logger(t), clock.System(), &fullLog{}, limits, stopping)
+			s := &sender{ctx: t.Context(), sent: make(chan *eventlogv1.AppendStreamRequest)}
+			ended := make(chan error, 1)
+			go func() { ended <- a.readAll(t.Context(), s, &window{places: make(chan struct{}, places)}) }()
+			if places > 0 {
+				close(stopping)
+			}
+			s.sent <- &eventlogv1.AppendStreamRequest{Append: sampleAppend(t, uuid.New())}
+			if places == 0 {
+				close(stopping)
+			}
+			err := <-ended
+			require.True(t, fault.Is(err, fault.Unavailable), "%v", err)
+			require.Equal(t, "STOPPING", fault.ReasonOf(err))
+		})
+	}
+}
